@@ -1,0 +1,1 @@
+"""The lifecycle, one Prefect flow per file."""

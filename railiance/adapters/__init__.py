@@ -1,0 +1,1 @@
+"""The hands: one module per outside thing, each maps its library's errors to ours."""

@@ -1,0 +1,1 @@
+"""One file per verb; a command parses, calls and prints, and decides nothing."""

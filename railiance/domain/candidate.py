@@ -1,0 +1,89 @@
+"""The candidate: the exact thing that is promoted, named by one digest over everything that makes it up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+from railiance.domain.canonical import digest_of, sha256_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A container image: repository without tag, and the digest (`sha256:…`), or None while nobody has pinned it."""
+
+    name: str
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """A file or a tree of the repository: path relative to the app directory, and its digest (`sha256:…`)."""
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What goes through the stages; two candidates are the same exactly when their digests are equal.
+
+    Attributes:
+        app_id: `[app] id` of the contract.
+        source_revision: `[source] revision` as the contract spells it.
+        resolved: The commit that it means, or None if it could not be resolved.
+        mutable: Whether the same spelling may mean another commit tomorrow (a branch).
+        dirty: Whether the work tree holds changes that no commit has; such a candidate never leaves Stage 1.
+        images: The images, by digest.
+        chart: The chart's tree, or None if the app has none.
+        values: Every values file of all three stages, so that the candidate is one in all of them.
+        contract_digest: Digest of the contract's bytes.
+        upstream_digest: Digest of the overlay's pins, or None for an app that is no overlay.
+    """
+
+    app_id: str
+    source_revision: str
+    resolved: str | None
+    mutable: bool
+    dirty: bool
+    images: tuple[Image, ...]
+    chart: FileDigest | None
+    values: tuple[FileDigest, ...]
+    contract_digest: str
+    upstream_digest: str | None
+
+    @property
+    def digest(self) -> str:
+        """Return the candidate's name: the digest over all that is deployed (`mutable` and `dirty` are not)."""
+        return digest_of(
+            {
+                "app_id": self.app_id,
+                "commit": self.resolved,
+                "images": sorted([image.name, image.digest or ""] for image in self.images),
+                "chart": self.chart and [self.chart.path, self.chart.digest],
+                "values": sorted([file.path, file.digest] for file in self.values),
+                "contract": self.contract_digest,
+                "upstream": self.upstream_digest,
+            }
+        )
+
+    @property
+    def short(self) -> str:
+        """Return the first 12 hexadecimal digits of the digest, for people and for labels."""
+        return self.digest.removeprefix("sha256:")[:12]
+
+
+def tree_digest(files: Mapping[str, bytes]) -> str:
+    """Return the digest of a tree of files: sha256 over sorted lines `path NUL sha256 LF`.
+
+    Args:
+        files: Content by path, relative to the tree's root, with forward slashes.
+
+    Returns:
+        The digest (`sha256:…`). Owners, modes and times do not count, because packaging does not keep them.
+    """
+    lines = (
+        path.encode() + b"\0" + sha256(files[path]).hexdigest().encode() + b"\n" for path in sorted(files)
+    )
+    return sha256_digest(b"".join(lines))
