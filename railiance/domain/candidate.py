@@ -11,7 +11,7 @@ from railiance.domain.canonical import digest_of, sha256_digest
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A container image: repository without tag, and the digest (`sha256:…`), or None while nobody has pinned it."""
+    """A container image: repository without tag, and its digest (`sha256:…`), None while not pinned."""
 
     name: str
     digest: str | None
@@ -55,7 +55,7 @@ class Candidate:
 
     @property
     def digest(self) -> str:
-        """Return the candidate's name: the digest over all that is deployed (`mutable` and `dirty` are not)."""
+        """Return the candidate's name: a digest over all that is deployed (not `mutable`, not `dirty`)."""
         return digest_of(
             {
                 "app_id": self.app_id,

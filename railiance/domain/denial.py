@@ -1,4 +1,4 @@
-"""A denial: one reason why a gate stays closed. It is a value, never an exception that a retry could swallow."""
+"""A denial: one reason why a gate stays closed, as a value that no retry can swallow."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Denial:
 
 
 def exit_status_of_denials(denials: Iterable[Denial]) -> Exit:
-    """Return the exit status of a closed gate: a plain "no" outweighs a conflict, and that a missing answer."""
+    """Return the exit status of a closed gate: "no" outweighs a conflict, a conflict a missing answer."""
     statuses = {denial.exit_status for denial in denials}
     for status in (Exit.NO, Exit.CONFLICT, Exit.NO_ANSWER):
         if status in statuses:

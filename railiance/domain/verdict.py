@@ -15,7 +15,7 @@ class Verdict(StrEnum):
 
 
 def combine(verdicts: Iterable[Verdict]) -> Verdict:
-    """Combine verdicts into one: any FAIL is FAIL, else any UNKNOWN or no verdict at all is UNKNOWN, else PASS.
+    """Combine verdicts into one: any FAIL is FAIL, else any UNKNOWN or none at all is UNKNOWN, else PASS.
 
     Args:
         verdicts: The answers that count; leave optional checks out.
