@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from railiance.domain.verdict import Verdict, combine
-
-_NO_DETAILS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class CheckResult:
     reason: str = ""
     attempts: int = 1
     duration_ms: int = 0
-    details: Mapping[str, Any] = field(default=_NO_DETAILS)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a result that is both an answer and skipped, or neither."""

@@ -74,9 +74,9 @@ class CandidateInfo(Part):
     """The candidate."""
 
     digest: str
-    images: list[ImageInfo] = []
+    images: tuple[ImageInfo, ...] = ()
     chart: FileInfo | None = None
-    values: list[FileInfo] = []
+    values: tuple[FileInfo, ...] = ()
 
 
 class TargetInfo(Part):
@@ -149,7 +149,7 @@ class ApprovalInfo(Part):
     needed: int = 0
     state: Literal["not required", "missing", "granted", "rejected", "expired"] = "not required"
     approval_id: str | None = None
-    approved_by: list[str] = []
+    approved_by: tuple[str, ...] = ()
     four_eyes: bool | None = None
     expires_at: datetime | None = None
 
@@ -235,7 +235,7 @@ class TrafficInfo(Part):
     mode: Literal["isolated", "weighted"]
     provider: str | None = None
     route: str | None = None
-    steps: list[dict[str, Any]] = []
+    steps: tuple[dict[str, Any], ...] = ()
     weight: int = 0
 
 

@@ -81,16 +81,16 @@ class ResultDocument(Part):
     source: SourceInfo
     candidate: CandidateInfo | None = None
     target: TargetInfo
-    checks: list[CheckInfo] = []
-    expected_evidence: list[str] = []
-    evidence: list[EvidenceInfo] = []
+    checks: tuple[CheckInfo, ...] = ()
+    expected_evidence: tuple[str, ...] = ()
+    evidence: tuple[EvidenceInfo, ...] = ()
     approval: ApprovalInfo = ApprovalInfo()
     rollback_target: RollbackTarget | None = None
     plan_digest: str | None = None
     previous: str | None = None
-    denials: list[DenialInfo] = []
-    warnings: list[str] = []
-    env_read: list[str] = []
+    denials: tuple[DenialInfo, ...] = ()
+    warnings: tuple[str, ...] = ()
+    env_read: tuple[str, ...] = ()
 
     @field_validator("started_at", "finished_at")
     @classmethod
@@ -111,7 +111,7 @@ class RunResult(ResultDocument):
     schema_version: Literal["railiance.run-result.v1"] = "railiance.run-result.v1"
     stage: Literal["stage1"] = "stage1"
     mode: Literal["run"] = "run"
-    commands: list[CommandInfo] = []
+    commands: tuple[CommandInfo, ...] = ()
     serve: ServeInfo | None = None
 
 
@@ -122,11 +122,11 @@ class DeployResult(ResultDocument):
     stage: Literal["stage2"] = "stage2"
     traffic: TrafficInfo | None = None
     chart_path: str | None = None
-    values_paths: list[str] = []
+    values_paths: tuple[str, ...] = ()
     baseline: Generation | None = None
-    changes: list[Change] = []
+    changes: tuple[Change, ...] = ()
     helm: HelmInfo | None = None
-    workloads: list[Workload] = []
+    workloads: tuple[Workload, ...] = ()
 
 
 class ObserveResult(ResultDocument):
@@ -134,13 +134,13 @@ class ObserveResult(ResultDocument):
 
     schema_version: Literal["railiance.stage2-observe-result.v1"] = "railiance.stage2-observe-result.v1"
     stage: Literal["stage2"] = "stage2"
-    workloads: list[ObservedWorkload] = []
+    workloads: tuple[ObservedWorkload, ...] = ()
     routing: RoutingInfo | None = None
-    steps: list[StepInfo] = []
+    steps: tuple[StepInfo, ...] = ()
     analysis: dict[str, Any] | None = None
-    metrics: list[dict[str, Any]] = []
-    logs: list[dict[str, Any]] = []
-    dependencies: list[dict[str, Any]] = []
+    metrics: tuple[dict[str, Any], ...] = ()
+    logs: tuple[dict[str, Any], ...] = ()
+    dependencies: tuple[dict[str, Any], ...] = ()
     held_since: datetime | None = None
     concluded: bool = False
 
@@ -151,11 +151,11 @@ class PromoteResult(ResultDocument):
     schema_version: Literal["railiance.stage3-promote-result.v1"] = "railiance.stage3-promote-result.v1"
     stage: Literal["stage3"] = "stage3"
     chart_path: str | None = None
-    values_paths: list[str] = []
+    values_paths: tuple[str, ...] = ()
     previous_stable: Generation | None = None
-    changes: list[Change] = []
+    changes: tuple[Change, ...] = ()
     helm: HelmInfo | None = None
-    phases: list[PhaseInfo] = []
+    phases: tuple[PhaseInfo, ...] = ()
     bake: BakeInfo | None = None
     data: dict[str, Any] | None = None
     preauthorised_rollback: dict[str, Any] | None = None
@@ -167,7 +167,7 @@ class RollbackResult(ResultDocument):
     schema_version: Literal["railiance.stage3-rollback-result.v1"] = "railiance.stage3-rollback-result.v1"
     stage: Literal["stage3"] = "stage3"
     verification: str | None = None
-    apply_requirements: list[str] = []
+    apply_requirements: tuple[str, ...] = ()
     trigger: Literal["manual", "bake", "deadline"] = "manual"
     reason: str | None = None
     rolled_back_from: Generation | None = None
@@ -226,7 +226,7 @@ def candidate_info(candidate: Candidate) -> CandidateInfo:
     """Return a candidate as it stands in a document."""
     return CandidateInfo(
         digest=candidate.digest,
-        images=[ImageInfo(name=image.name, digest=image.digest) for image in candidate.images],
+        images=tuple(ImageInfo(name=image.name, digest=image.digest) for image in candidate.images),
         chart=candidate.chart and FileInfo(path=candidate.chart.path, digest=candidate.chart.digest),
-        values=[FileInfo(path=file.path, digest=file.digest) for file in candidate.values],
+        values=tuple(FileInfo(path=file.path, digest=file.digest) for file in candidate.values),
     )
