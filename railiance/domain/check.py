@@ -5,8 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from railiance.domain.verdict import Verdict, combine
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one try of a check got.
+
+    Attributes:
+        verdict: The answer of this try.
+        reason: One sentence for people; never holds output, secrets or query strings.
+        answered: False if nothing was there to ask: no server, no tool.
+        details: The fields which the type adds to the result document (contract.md, section 8).
+    """
+
+    verdict: Verdict
+    reason: str
+    answered: bool = True
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +80,15 @@ def combine_checks(results: Iterable[CheckResult]) -> Verdict:
         The verdict.
     """
     return combine(result.verdict or Verdict.UNKNOWN for result in results if result.required)
+
+
+def public_url(url: str) -> str:
+    """Return a URL without userinfo, query and fragment, which may hold secrets."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "(no URL)"
+    bracketed = f"[{host}]" if ":" in host else host
+    return urlunsplit((parts.scheme, bracketed + port, parts.path, "", ""))
