@@ -19,3 +19,19 @@ def monotonic() -> float:
 def sleep(seconds: float) -> None:
     """Wait for so many seconds."""
     time.sleep(seconds)
+
+
+class SystemClock:
+    """The port `Clock`, as the machine has it; a test hands over its own clock instead."""
+
+    def now(self) -> datetime:
+        """Return the present moment, aware, in UTC."""
+        return now()
+
+    def monotonic(self) -> float:
+        """Return seconds that only ever grow, for measuring durations."""
+        return monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for so many seconds."""
+        sleep(seconds)

@@ -1,0 +1,381 @@
+"""The API server: the only module that knows the `kubernetes` package.
+
+That package brings authentication, TLS and the connection pool. The requests are ours, so that each has a
+time limit, none is repeated behind the caller's back, and every answer is sorted
+into our own errors (answers.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+import urllib3
+import yaml
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.config import ConfigException, incluster_config, kube_config
+
+from railiance.adapters.answers import Answer, error_of, forbidden
+from railiance.domain.errors import Broken, Conflict, RailianceError, Unavailable, Usage
+from railiance.domain.ports import ClusterInfo, Manifest, ObjectRef
+
+FIELD_MANAGER = "railiance"
+CONNECT_TIMEOUT = 3.0
+READ_TIMEOUT = 10.0
+_JSON = "application/json"
+_PAGE = 500
+_LOG_BYTES = 1 << 20
+_LOOPBACK = "localhost,127.0.0.1,::1"
+_NO_CLUSTER_HELP = "Name a kubeconfig, set KUBECONFIG, or make a cluster of your own with `railiance lab up`."
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How the API server addresses one kind."""
+
+    plural: str
+    namespaced: bool
+
+
+class KubeCluster:
+    """One cluster, as one set of credentials sees it. It may be used from several threads at once.
+
+    Args:
+        api: The package's client, which knows host, TLS and credentials.
+        name: What people call this access: the kubeconfig's context, or `in-cluster`.
+    """
+
+    def __init__(self, api: ApiClient, name: str) -> None:
+        self._api = api
+        self._name = name
+        self._kinds: dict[str, dict[str, _Kind]] = {}
+        self._auth = threading.Lock()
+        self._info: ClusterInfo | None = None
+
+    @classmethod
+    def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Self:
+        """Read the credentials; the cluster itself is first called by the first verb.
+
+        Args:
+            kubeconfig: A kubeconfig; by default `$KUBECONFIG`, `~/.kube/config`, or the pod's own account.
+            context: A context of it; by default the current one.
+
+        Raises:
+            Unavailable: There is nothing to connect with (code `NO_CLUSTER`).
+            Usage: The kubeconfig is there, and cannot be read (code `KUBECONFIG_INVALID`).
+        """
+        configuration = Configuration()
+        name = _load(configuration, kubeconfig, context)
+        configuration.retries = False
+        # Without this the package sends even loopback addresses through a proxy of the environment.
+        bypass = (_LOOPBACK, os.getenv("NO_PROXY", ""), os.getenv("no_proxy", ""))
+        configuration.no_proxy = ",".join(filter(None, bypass))
+        return cls(ApiClient(configuration), name)
+
+    # ----- reading
+
+    def info(self) -> ClusterInfo:
+        """Return which cluster answers; asked once, since a cluster does not change its identity."""
+        if self._info is None:
+            system = self.get(ObjectRef("v1", "Namespace", "", "kube-system"))
+            if system is None:
+                raise Broken("CLUSTER_NONSENSE", f"The cluster {self._name} has no namespace kube-system.")
+            version = self._checked(self._call("GET", "/version", "read the server's version")).json()
+            self._info = ClusterInfo(self._name, str(system["metadata"]["uid"]), str(version["gitVersion"]))
+        return self._info
+
+    def get(self, ref: ObjectRef) -> Manifest | None:
+        """Return one object, or None when it does not exist (nor its kind)."""
+        kind = self._kind(ref.api_version, ref.kind)
+        if kind is None:
+            return None
+        answer = self._call("GET", _object_path(ref, kind), f"read {_text(ref)}")
+        return None if answer.status == 404 else self._checked(answer).json()
+
+    def list_objects(
+        self, api_version: str, kind: str, namespace: str | None = None, labels: str = ""
+    ) -> list[Manifest]:
+        """Return the objects of one kind; `labels` is a selector; an unknown kind gives an empty list."""
+        served = self._kind(api_version, kind)
+        if served is None:
+            return []
+        path = _collection_path(api_version, served, namespace or "")
+        doing = f"list {kind} in {namespace or 'all namespaces'}"
+        items: list[Manifest] = []
+        more = ""
+        while True:
+            query = {"limit": _PAGE, "labelSelector": labels, "continue": more}
+            answer = self._call("GET", path, doing, query=query)
+            if answer.status == 410 and more:  # the server forgot where we were: what we have may be torn
+                items, more = [], ""
+                continue
+            page = self._checked(answer).json()
+            # Lists leave out what every item would repeat; callers get whole manifests.
+            items += [{"apiVersion": api_version, "kind": kind, **item} for item in page.get("items") or []]
+            more = (page.get("metadata") or {}).get("continue") or ""
+            if not more:
+                return items
+
+    def has_kind(self, api_version: str, kind: str) -> bool:
+        """Tell whether the API server serves this kind."""
+        return self._kind(api_version, kind) is not None
+
+    def proxy_get(self, namespace: str, pod: str, port: int, path: str, *, timeout: float = 5.0) -> bytes:
+        """Return the body of a GET of one pod's port, through the API server.
+
+        Args:
+            namespace: The pod's namespace.
+            pod: Its name.
+            port: Its port; plain HTTP.
+            path: The path, with a query if there is one.
+            timeout: Seconds to wait for the answer.
+
+        Raises:
+            Unavailable: Nobody answered, or not with success (code `POD_UNREACHABLE`).
+        """
+        url = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}:{port}/proxy/{path.lstrip('/')}"
+        doing = f"read {path} of port {port} of pod {namespace}/{pod}"
+        answer = self._call("GET", url, doing, read_timeout=timeout)
+        if answer.status in (401, 403) and answer.refusal().reason in {"Unauthorized", "Forbidden"}:
+            raise forbidden(answer)
+        if answer.status > 299:
+            # The body may be the application's own words, which are not ours to repeat.
+            message = f"Could not {doing}: status {answer.status}."
+            raise Unavailable(
+                "POD_UNREACHABLE", message, "See whether the pod runs and listens on that port."
+            )
+        return answer.body
+
+    def pod_log(self, namespace: str, pod: str, *, tail: int = 200, previous: bool = False) -> str:
+        """Return the last lines of the log of a pod's default container, at most 1 MiB.
+
+        Raises:
+            Unavailable: There is no such pod, or no log to be had (code `LOG_UNAVAILABLE`). So an empty text
+                means that nothing was written, or for `previous` that no container ran before.
+        """
+        doing = f"read the log of pod {namespace}/{pod}"
+        found = self.get(ObjectRef("v1", "Pod", namespace, pod))
+        if found is None:
+            raise Unavailable("LOG_UNAVAILABLE", f"Could not {doing}: there is no such pod.")
+        query = {"tailLines": tail, "limitBytes": _LOG_BYTES, "container": _default_container(found)}
+        if previous:
+            query["previous"] = "true"
+        path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/log"
+        answer = self._call("GET", path, doing, query=query)
+        if answer.status == 400 and previous and "previous terminated container" in answer.refusal().message:
+            return ""
+        if answer.status in (400, 404):
+            raise Unavailable("LOG_UNAVAILABLE", f"Could not {doing}: {answer.refusal().message}")
+        return self._checked(answer).body.decode("utf-8", "replace")
+
+    # ----- changing
+
+    def apply(
+        self, manifest: Manifest, *, field_manager: str, force: bool = False, dry_run: bool = False
+    ) -> Manifest:
+        """Apply on the server's side; a conflict of field managers is `Conflict` unless `force`."""
+        query = {"fieldManager": field_manager, "force": "true" if force else "false"}
+        if dry_run:
+            query["dryRun"] = "All"
+        return self._write("PATCH", manifest, query, content_type="application/apply-patch+yaml")
+
+    def create(self, manifest: Manifest) -> Manifest:
+        """Create; an object that is already there is `Conflict` (code ALREADY_EXISTS)."""
+        return self._write("POST", manifest, {"fieldManager": FIELD_MANAGER})
+
+    def replace(self, manifest: Manifest) -> Manifest:
+        """Replace; a `metadata.resourceVersion` that is no longer true is `Conflict` (code STALE)."""
+        return self._write("PUT", manifest, {"fieldManager": FIELD_MANAGER})
+
+    def delete(self, ref: ObjectRef) -> bool:
+        """Ask for deletion, dependents first, and return at once; False when there was nothing."""
+        kind = self._kind(ref.api_version, ref.kind)
+        if kind is None:
+            return False
+        query = {"propagationPolicy": "Foreground"}
+        answer = self._call("DELETE", _object_path(ref, kind), f"delete {_text(ref)}", query=query)
+        if answer.status == 404:
+            return False
+        self._checked(answer)
+        return True
+
+    def _write(
+        self, method: str, manifest: Manifest, query: Mapping[str, Any], *, content_type: str = _JSON
+    ) -> Manifest:
+        ref = reference(manifest)
+        doing = f"{_VERBS[method]} {_text(ref)}"
+        kind = self._kind(ref.api_version, ref.kind)
+        if kind is None:
+            message = f"Could not {doing}: the cluster serves no {ref.api_version} {ref.kind}."
+            raise Conflict("KIND_UNKNOWN", message, "Install its CustomResourceDefinition first.")
+        path = _object_path(ref, kind)
+        if method == "POST":
+            path = path.rpartition("/")[0]
+        body = json.dumps(manifest, allow_nan=False).encode()
+        answer = self._call(method, path, doing, query=query, body=body, content_type=content_type)
+        if answer.status == 404:
+            raise self._write_target_missing(method, ref, answer)
+        return self._checked(answer).json()
+
+    def _write_target_missing(self, method: str, ref: ObjectRef, answer: Answer) -> Conflict:
+        """Tell a missing namespace from an object that went away before it could be replaced."""
+        space = ref.namespace
+        if space and self.get(ObjectRef("v1", "Namespace", "", space)) is None:
+            help_ = "Create the namespace first, or let the first deployment do it."
+            message = f"Could not {answer.doing}: there is no namespace {space}."
+            return Conflict("NAMESPACE_MISSING", message, help_)
+        code = "STALE" if method == "PUT" else "KIND_UNKNOWN"
+        return Conflict(code, f"Could not {answer.doing}: {answer.refusal().message}")
+
+    # ----- the wire
+
+    def _kind(self, api_version: str, kind: str) -> _Kind | None:
+        """Return how a kind is addressed; only what is served is remembered, for a CRD may come later."""
+        known = self._kinds.get(api_version, {}).get(kind)
+        if known is not None:
+            return known
+        answer = self._call("GET", _root(api_version), f"read which kinds {api_version} has")
+        if answer.status == 404:
+            return None
+        resources = self._checked(answer).json().get("resources") or []
+        whole = [entry for entry in resources if "/" not in entry["name"]]
+        kinds = {entry["kind"]: _Kind(entry["name"], bool(entry["namespaced"])) for entry in whole}
+        self._kinds[api_version] = kinds
+        return kinds.get(kind)
+
+    def _checked(self, answer: Answer) -> Answer:
+        if answer.status <= 299:
+            return answer
+        raise error_of(answer, self._name)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        doing: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        content_type: str = _JSON,
+        read_timeout: float = READ_TIMEOUT,
+    ) -> Answer:
+        """Send one request, once."""
+        headers = {"Accept": "application/json, */*", "User-Agent": FIELD_MANAGER, **self._credentials()}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        given = {key: value for key, value in (query or {}).items() if value != ""}
+        url = self._api.configuration.host + path + (f"?{urlencode(given)}" if given else "")
+        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout)
+        pool = self._api.rest_client.pool_manager
+        try:
+            response = pool.request(method, url, body=body, headers=headers, timeout=timeout, redirect=False)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _unreachable(doing, self._name, self._api.configuration.host, error) from error
+        return Answer(response.status, response.data, doing)
+
+    def _credentials(self) -> dict[str, str]:
+        """Return the header that says who we are; an expired token is renewed by one thread at a time."""
+        headers: dict[str, str] = {}
+        with self._auth:
+            self._api.update_params_for_auth(headers, [], ["BearerToken"])
+        return headers
+
+
+_VERBS = {"PATCH": "apply", "POST": "create", "PUT": "replace"}
+
+
+def reference(manifest: Manifest) -> ObjectRef:
+    """Return the address of the object that a manifest describes.
+
+    Raises:
+        Broken: It names no apiVersion, kind or name (code `INVALID_OBJECT`).
+    """
+    metadata = manifest.get("metadata") or {}
+    api_version, kind, name = manifest.get("apiVersion"), manifest.get("kind"), metadata.get("name")
+    if not (api_version and kind and name):
+        message = (
+            f"A manifest needs apiVersion, kind and metadata.name; this one has kind {kind}, name {name}."
+        )
+        raise Broken("INVALID_OBJECT", message)
+    return ObjectRef(str(api_version), str(kind), str(metadata.get("namespace") or ""), str(name))
+
+
+def _load(configuration: Configuration, kubeconfig: Path | None, context: str | None) -> str:
+    """Fill in host and credentials, and return the name of this access."""
+    found = _kubeconfig(kubeconfig)
+    if found is None:
+        incluster_config.load_incluster_config(client_configuration=configuration)
+        return "in-cluster"
+    try:
+        contexts, current = kube_config.list_kube_config_contexts(config_file=found)
+        wanted = context or current["name"]
+        if wanted not in [entry["name"] for entry in contexts]:
+            names = ", ".join(entry["name"] for entry in contexts) or "none"
+            message = f"The kubeconfig {found} has no context {wanted}."
+            raise Usage("CONTEXT_UNKNOWN", message, f"It has: {names}.")
+        kube_config.load_kube_config(
+            config_file=found, context=wanted, client_configuration=configuration, persist_config=False
+        )
+    except RailianceError:
+        raise
+    except (ConfigException, yaml.YAMLError, KeyError, TypeError, OSError, ValueError) as error:
+        # The text of a parser's error may quote the file, which holds credentials.
+        reason = str(error) if isinstance(error, ConfigException | OSError) else type(error).__name__
+        raise Usage("KUBECONFIG_INVALID", f"The kubeconfig {found} cannot be used: {reason}") from error
+    return str(wanted)
+
+
+def _kubeconfig(kubeconfig: Path | None) -> str | None:
+    """Return the file or files to read, or None for the account of the pod we run in."""
+    if kubeconfig is not None:
+        if not kubeconfig.is_file():
+            raise Unavailable("NO_CLUSTER", f"There is no kubeconfig {kubeconfig}.", _NO_CLUSTER_HELP)
+        return str(kubeconfig)
+    named = [part for part in os.getenv("KUBECONFIG", "").split(os.pathsep) if part]
+    looked_at = named or [str(Path("~/.kube/config").expanduser())]
+    existing = [part for part in looked_at if Path(part).expanduser().is_file()]
+    if existing:
+        return os.pathsep.join(existing)
+    if not named and os.getenv("KUBERNETES_SERVICE_HOST"):
+        return None
+    origin = " named by $KUBECONFIG" if named else ""
+    message = f"No cluster: there is no kubeconfig {', '.join(looked_at)}{origin}, and this is no pod."
+    raise Unavailable("NO_CLUSTER", message, _NO_CLUSTER_HELP)
+
+
+def _root(api_version: str) -> str:
+    return "/api/v1" if api_version == "v1" else f"/apis/{quote(api_version)}"
+
+
+def _collection_path(api_version: str, kind: _Kind, namespace: str) -> str:
+    space = f"/namespaces/{quote(namespace)}" if kind.namespaced and namespace else ""
+    return f"{_root(api_version)}{space}/{kind.plural}"
+
+
+def _object_path(ref: ObjectRef, kind: _Kind) -> str:
+    if kind.namespaced and not ref.namespace:
+        raise Broken("INVALID_OBJECT", f"{_text(ref)} needs a namespace, and none is given.")
+    return f"{_collection_path(ref.api_version, kind, ref.namespace)}/{quote(ref.name, safe='')}"
+
+
+def _text(ref: ObjectRef) -> str:
+    return f"{ref.kind} {ref.namespace}/{ref.name}" if ref.namespace else f"{ref.kind} {ref.name}"
+
+
+def _default_container(pod: Manifest) -> str:
+    """Return the container whose log people mean when they name only the pod."""
+    annotations = pod["metadata"].get("annotations") or {}
+    chosen = annotations.get("kubectl.kubernetes.io/default-container")
+    return str(chosen or pod["spec"]["containers"][0]["name"])
+
+
+def _unreachable(doing: str, name: str, host: str, error: Exception) -> Unavailable:
+    message = f"Could not {doing}: the cluster {name} at {host} gave no answer ({type(error).__name__})."
+    help_ = "See whether it runs (a lab: `railiance lab status`), then try again."
+    return Unavailable("CLUSTER_UNREACHABLE", message, help_)
