@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from railiance.domain.canonical import digest_of, sha256_digest
+from railiance.domain.errors import Conflict, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +89,50 @@ def tree_digest(files: Mapping[str, bytes]) -> str:
         path.encode() + b"\0" + sha256(files[path]).hexdigest().encode() + b"\n" for path in sorted(files)
     )
     return sha256_digest(b"".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What an overlay's `upstream.toml` pins: the upstream's commit, and its images."""
+
+    commit: str | None = None
+    images: tuple[Image, ...] = field(default=())
+
+
+def images_of(
+    name: str | None, digests: Mapping[str, str | None], pinned: Sequence[Image]
+) -> tuple[Image, ...]:
+    """Return the images of a candidate, each with its one digest.
+
+    Args:
+        name: `[source] image`, or None if the contract names none.
+        digests: Digest of that image by the place that may give it (`--digest`), None where it is silent.
+        pinned: Images pinned by an overlay.
+
+    Returns:
+        The images, that of the contract first.
+
+    Raises:
+        Conflict: Two places give the same image different digests (`DIGEST_DIFFERS`).
+        Usage: A digest was given, but no image that it could belong to (`IMAGE_MISSING`).
+    """
+    given = {place: digest for place, digest in digests.items() if digest}
+    if name is None:
+        if "--digest" in given:
+            help_ = "Name the image's repository in [source] image, or leave --digest out."
+            raise Usage("IMAGE_MISSING", "--digest is given, but the contract names no image.", help_)
+        return tuple(pinned)
+    for place, image in enumerate(pinned):
+        if image.name == name and image.digest:
+            given[f"upstream.toml images[{place}]"] = image.digest
+    if len(set(given.values())) > 1:
+        places = ", ".join(f"{place} says {digest}" for place, digest in sorted(given.items()))
+        help_ = "Make them agree, or give the digest in one place only."
+        raise Conflict("DIGEST_DIFFERS", f"Two digests for the image {name}: {places}.", help_)
+    own = Image(name, next(iter(given.values()), None))
+    return (own, *(image for image in pinned if image.name != name))
+
+
+def is_commit(text: str) -> bool:
+    """Return whether a text is a whole commit id (SHA-1 or SHA-256)."""
+    return re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", text) is not None

@@ -176,6 +176,16 @@ class RollbackResult(ResultDocument):
     hold: dict[str, Any] | None = None
 
 
+DOCUMENTS: dict[str, type[ResultDocument]] = {
+    "run": RunResult,
+    "deploy": DeployResult,
+    "observe": ObserveResult,
+    "promote": PromoteResult,
+    "rollback": RollbackResult,
+}
+"""The document that each verb leaves behind, by verb."""
+
+
 def exit_status_of(status: Status, verdict: Verdict | None, denials: Iterable[Denial] = ()) -> Exit:
     """Return the exit status that belongs to what a verb did.
 

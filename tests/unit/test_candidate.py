@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from railiance.domain.candidate import Candidate, FileDigest, Image, tree_digest
+from railiance.domain.candidate import Candidate, FileDigest, Image, images_of, tree_digest
 from railiance.domain.canonical import canonical_json, digest_of, sha256_digest
+from railiance.domain.errors import Conflict, Usage
 
 CANDIDATE = Candidate(
     app_id="hello",
@@ -84,3 +85,43 @@ def test_canonical_json():
     assert digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})
     with pytest.raises(ValueError, match="JSON"):
         canonical_json(float("nan"))
+
+
+ONE, TWO = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("name", "digests", "pinned", "expected"),
+    [
+        ("i", {}, (), (Image("i", None),)),
+        ("i", {"[source] digest": ONE}, (), (Image("i", ONE),)),
+        ("i", {"[source] digest": ONE, "--digest": ONE}, (), (Image("i", ONE),)),
+        ("i", {"--digest": None}, (Image("i", ONE), Image("j", TWO)), (Image("i", ONE), Image("j", TWO))),
+        (None, {}, (Image("j", TWO),), (Image("j", TWO),)),
+    ],
+)
+def test_images(name, digests, pinned, expected):
+    """An image has one digest, from whichever place gives it."""
+    assert images_of(name, digests, pinned) == expected
+
+
+@pytest.mark.parametrize(
+    ("digests", "pinned"),
+    [
+        ({"[source] digest": ONE, "--digest": TWO}, ()),
+        ({"--digest": TWO}, (Image("i", ONE),)),
+        ({}, (Image("i", ONE), Image("i", TWO))),
+    ],
+)
+def test_two_digests_that_differ(digests, pinned):
+    """Two places that disagree are a conflict (exit 5), and both are named."""
+    with pytest.raises(Conflict, match="Two digests") as caught:
+        images_of("i", digests, pinned)
+    assert ONE in caught.value.message
+    assert TWO in caught.value.message
+
+
+def test_digest_without_an_image():
+    """A digest on the command line that no image could take is a usage error, not ignored."""
+    with pytest.raises(Usage, match="no image"):
+        images_of(None, {"--digest": ONE}, ())
