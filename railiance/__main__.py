@@ -1,0 +1,5 @@
+"""Lets `python -m railiance` be the command line."""
+
+from railiance.cli import main
+
+main()
