@@ -1,0 +1,139 @@
+"""Collecting what the gate decides on: what is known without the cluster first, then what the target says."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from railiance.adapters.helm import helm_binary
+from railiance.adapters.workspace import read_result
+from railiance.domain.approval import LIFETIME, ApprovalNeed, needed
+from railiance.domain.denial import Denial
+from railiance.domain.errors import RailianceError
+from railiance.domain.gate import LocalFacts, TargetFacts, local_denials, target_denials
+from railiance.domain.lifecycle import Request, StageResult, Standing, Verb
+from railiance.domain.verdict import Verdict
+from railiance.engine.planning import Planned, reference_problems
+from railiance.engine.work import Work
+
+STAGE_OF = {Verb.DEPLOY: "stage2", Verb.PROMOTE: "stage3", Verb.ROLLBACK: "stage3"}
+
+
+def local_gate(work: Work, verb: Verb) -> list[Denial]:
+    """Return every reason why not that needs no cluster."""
+    return local_denials(_local_facts(work, verb), work.clock.now())
+
+
+def target_gate(
+    work: Work,
+    verb: Verb,
+    standing: Standing,
+    planned: Planned,
+    *,
+    approval_id: str | None = None,
+    expected_plan: str | None = None,
+    lifted: bool = False,
+) -> list[Denial]:
+    """Return every reason why not that the target gives, approvals included.
+
+    Args:
+        work: Whose gate.
+        verb: What is about to be done.
+        standing: Where the app stands.
+        planned: The plan made now, and what planning met.
+        approval_id: The request, or an outside reference, whose approval is claimed.
+        expected_plan: Digest that was planned before; another one now is a denial.
+        lifted: Whether a person named the candidate, so that a hold does not count.
+    """
+    candidate = planned.plan.candidate if planned.plan else work.candidate.digest
+    request, outside = claimed_request(standing, verb, approval_id, work.clock.now())
+    stage2 = work.contract.stage("stage2")
+    problems = planned.problems
+    if verb is not Verb.ROLLBACK:
+        problems = (*problems, *reference_problems(work, STAGE_OF[verb]))
+    facts = TargetFacts(
+        standing=standing,
+        plan=planned.plan,
+        problems=problems,
+        need=approval_need(work, verb),
+        stage2=standing.results.get(("stage2", candidate)),
+        stage2_max_age=stage2.max_age if stage2 else timedelta(0),
+        soak=stage2.soak if stage2 else timedelta(0),
+        request=request,
+        outside_id=outside,
+        lifted=lifted,
+        expected_plan=expected_plan,
+    )
+    return target_denials(facts, candidate, verb, work.clock.now())
+
+
+def approval_need(work: Work, verb: Verb) -> ApprovalNeed:
+    """Return what a verb needs of people for this app."""
+    contract = work.contract
+    criticality = str(contract.app.criticality)
+    stage_name = STAGE_OF[verb]
+    stage = contract.stage(stage_name)
+    declared = contract.approvals.stage2 if stage_name == "stage2" else contract.approvals.stage3
+    people = needed(
+        stage_name, criticality, declared=declared, required=bool(stage and stage.requires_approval)
+    )
+    if verb is Verb.ROLLBACK:
+        # Going back needs one person at most, and none where going forward needs none.
+        people = min(people, 1)
+    return ApprovalNeed(
+        people=people,
+        unsigned=criticality == "low" or (criticality == "medium" and contract.approvals.unsigned),
+        requester_may=criticality == "low",
+        criticality=criticality,
+        lifetime=contract.approvals.lifetime or LIFETIME[criticality],
+    )
+
+
+def claimed_request(
+    standing: Standing, verb: Verb, approval_id: str | None, now: datetime
+) -> tuple[Request | None, str | None]:
+    """Return the request that an approval id points at, or the id as an outside reference; else the open request."""
+    if approval_id is None:
+        return standing.open_request(verb, now), None
+    request = standing.requests.get(approval_id)
+    return (request, None) if request else (None, approval_id)
+
+
+def stage1_result(work: Work) -> tuple[StageResult | None, str | None]:
+    """Return Stage 1's recorded end for this candidate from the folder's own results, and whose it is otherwise."""
+    document = read_result(work.app_dir, "run")
+    if document is None or document.candidate is None:
+        return None, None
+    candidate = document.candidate.digest
+    if candidate != work.candidate.digest:
+        return None, candidate
+    verdict = str(document.verdict or Verdict.UNKNOWN)
+    return StageResult("stage1", candidate, verdict, document.finished_at, document.run.id, object=""), None
+
+
+def _local_facts(work: Work, verb: Verb) -> LocalFacts:
+    contract = work.contract
+    stage = contract.stage(STAGE_OF[verb])
+    stage1 = contract.stage("stage1")
+    found, other = stage1_result(work) if verb is Verb.DEPLOY else (None, None)
+    chart = stage.chart if stage else ""
+    values = stage.values if stage else ()
+    return LocalFacts(
+        verb=verb,
+        stage_enabled=bool(stage and stage.enabled),
+        candidate=work.candidate,
+        digest_policy=str(contract.source.digest_policy),
+        chart=(chart, work.path(f"{chart}/Chart.yaml").is_file()),
+        values=tuple((path, work.path(path).is_file()) for path in values),
+        helm_problem=_helm_problem(),
+        stage1=found,
+        stage1_other=other,
+        max_age=stage1.max_age if stage1 else timedelta(0),
+    )
+
+
+def _helm_problem() -> Denial | None:
+    try:
+        helm_binary()
+    except RailianceError as error:
+        return Denial(error.code, error.message, error.help)
+    return None
