@@ -72,7 +72,7 @@ class RouteSpec:
         texts = (self.host, self.path, self.header_name, self.header_value or "")
         if any(character in text for text in texts for character in "`\n\r"):
             # Traefik's rule language quotes with backticks and knows no escape.
-            raise ValueError(f"host, path and header of route {self.route} must not hold backticks or line ends")
+            raise ValueError(f"host, path and header of route {self.route} hold a backtick or a line end")
 
 
 def backends_of(spec: RouteSpec) -> tuple[tuple[str, int], ...]:
@@ -99,10 +99,9 @@ def route_objects(spec: RouteSpec) -> list[Manifest]:
 
 def route_refs(spec: RouteSpec) -> tuple[ObjectRef, ...]:
     """Return the addresses of all objects that the route may consist of, in the order of removal."""
+    kinds: tuple[tuple[str, str], ...] = ((GATEWAY_API, "HTTPRoute"),)
     if spec.provider == "traefik":
         kinds = ((TRAEFIK_API, "IngressRoute"), (TRAEFIK_API, "TraefikService"))
-    else:
-        kinds = ((GATEWAY_API, "HTTPRoute"),)
     return tuple(ObjectRef(api, kind, spec.namespace, spec.route) for api, kind in kinds)
 
 
@@ -164,7 +163,8 @@ def _traefik_objects(spec: RouteSpec) -> list[Manifest]:
 def _traefik_service(spec: RouteSpec, backends: tuple[tuple[str, int], ...]) -> Manifest:
     """Return the weighted service; also around a single backend, so that its counters keep their name."""
     children = [
-        {"kind": "Service", "name": service, "port": spec.port, "weight": weight} for service, weight in backends
+        {"kind": "Service", "name": service, "port": spec.port, "weight": weight}
+        for service, weight in backends
     ]
     return {
         "apiVersion": TRAEFIK_API,
@@ -185,7 +185,7 @@ def _ingress_route(spec: RouteSpec, rules: list[dict[str, Any]]) -> Manifest:
 
 
 def _gateway_objects(spec: RouteSpec) -> list[Manifest]:
-    """Return one HTTPRoute; a more specific match wins by the standard, so order and priority need no care."""
+    """Return one HTTPRoute; by the standard the more specific match wins, so order needs no care."""
     path = {"type": "PathPrefix", "value": spec.path}
     rules: list[dict[str, Any]] = []
     if spec.header_value is not None:
