@@ -1,4 +1,4 @@
-"""Prefect's REST API, as far as the command line needs it, without importing Prefect (which takes seconds)."""
+"""Prefect's REST API, as far as the command line needs it, without importing Prefect (that takes seconds)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from urllib.parse import urlsplit
 
 import requests
 
+from railiance.adapters import clock
 from railiance.domain.errors import Broken, Unavailable
 
 _TIMEOUT = (3.0, 30.0)
+# A server on SQLite answers 503 while another writer is at work, without having changed anything.
+_BUSY = {requests.codes.service_unavailable, requests.codes.too_many_requests}
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class PrefectApi:
             response = self._session().get(f"{self.url}/health", timeout=timeout)
         except requests.RequestException:
             return False
-        return response.status_code == requests.codes.ok
+        return bool(response.status_code == requests.codes.ok)
 
     def get(self, path: str) -> Any | None:
         """Return the body of a GET, or None when the server does not know the thing (404)."""
@@ -54,21 +58,28 @@ class PrefectApi:
         return self.expect(self.call("POST", path, body), path).body
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
-        """Send one request and return the answer, whatever its status.
+        """Send one request, again while the server is busy, and return the answer, whatever its status.
 
         Raises:
             Unavailable: No answer (`PREFECT_UNREACHABLE`), or the server wants credentials (`PREFECT_AUTH`).
         """
-        try:
-            response = self._session().request(method, f"{self.url}{path}", json=body, timeout=_TIMEOUT)
-        except requests.RequestException as error:
-            message = f"The Prefect server at {self.url} does not answer."
-            help_ = "Look at `railiance server status`; start it with `railiance server start`."
-            raise Unavailable("PREFECT_UNREACHABLE", message, help_) from error
+        for pause in (*_PAUSES, None):
+            response = self._send(method, path, body)
+            if pause is None or response.status_code not in _BUSY:
+                break
+            clock.sleep(pause)
         if response.status_code in {requests.codes.unauthorized, requests.codes.forbidden}:
             message = f"The Prefect server at {self.url} wants credentials."
             raise Unavailable("PREFECT_AUTH", message, "Set PREFECT_API_AUTH_STRING or PREFECT_API_KEY.")
         return Answer(response.status_code, _decoded(response))
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> requests.Response:
+        try:
+            return self._session().request(method, f"{self.url}{path}", json=body, timeout=_TIMEOUT)
+        except requests.RequestException as error:
+            message = f"The Prefect server at {self.url} does not answer."
+            help_ = "Look at `railiance server status`; start it with `railiance server start`."
+            raise Unavailable("PREFECT_UNREACHABLE", message, help_) from error
 
     def expect(self, answer: Answer, path: str) -> Answer:
         """Return the answer if it is a success.

@@ -7,15 +7,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, Pause, PrefectHTTPStatusError
 from prefect.flow_engine import run_flow
 from prefect.flows import Flow, load_flow_from_entrypoint
-from prefect.states import Pending, State
+from prefect.states import Pending
 
 from railiance import project
 from railiance.commands.local_server import FlowOutcome, FlowState
@@ -54,7 +54,7 @@ def run(
         state = run_flow(flow, flow_run=flow_run, parameters=flow_run.parameters, return_type="state")
     except Pause:
         return FlowOutcome(str(flow_run.id), "waiting")
-    return _outcome(flow_run, state)
+    return _outcome(flow_run, cast("State[Any]", state))  # its type speaks of async flows as well
 
 
 def load_flow(entrypoint: str) -> Flow[..., Any]:
@@ -75,7 +75,7 @@ def load_flow(entrypoint: str) -> Flow[..., Any]:
 
 
 def calm_logging() -> None:
-    """Send what Prefect logs to a file of the state folder instead of the terminal; the server gets it as before."""
+    """Send what Prefect logs to a file instead of the terminal; the server still gets it."""
     target = RotatingFileHandler(state_folder() / "cli.log", maxBytes=5_000_000, backupCount=1, delay=True)
     target.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for name in (None, "prefect._internal"):

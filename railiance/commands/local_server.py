@@ -140,7 +140,7 @@ def ensure_worker(reporter: Report | None = None) -> None:
         processes.start_worker(api.url, reporter or _silent)
     elif not _workers_online(api):
         message = f"No worker of the work pool {processes.WORK_POOL} is online at {api.url}."
-        help_ = f"Start one where the cluster can be reached: `prefect worker start --pool {processes.WORK_POOL}`."
+        help_ = f"Start one near the cluster: `prefect worker start --pool {processes.WORK_POOL}`."
         raise Unavailable("PREFECT_NO_WORKER", message, help_)
 
 
@@ -207,7 +207,7 @@ def follow(
     flow_run_id: str,
     on_state: Callable[[str], None] | None = None,
     *,
-    timeout: float | None = None,  # noqa: ASYNC109
+    timeout: float | None = None,
 ) -> FlowOutcome:
     """Watch a run, whoever executes it, until it ends.
 
@@ -241,8 +241,8 @@ def resume(flow_run_id: str, run_input: Mapping[str, Any]) -> None:
     """Hand the answer to a waiting run, and require that Prefect accepted it.
 
     Raises:
-        Conflict: The run does not wait, or somebody else was first (`FLOW_NOT_WAITING`); or the answer does not fit
-            the form (`ANSWER_REFUSED`), and the run goes on waiting.
+        Conflict: The run does not wait, or somebody else was first (`FLOW_NOT_WAITING`); or the answer does
+            not fit the form (`ANSWER_REFUSED`), and the run goes on waiting.
     """
     api = PrefectApi(ensure_server())
     answer = api.call("POST", f"/flow_runs/{flow_run_id}/resume", {"run_input": dict(run_input)})
@@ -272,7 +272,7 @@ def stop(*, force: bool = False) -> list[str]:
     """End the local worker and server; return the names of what was ended.
 
     Raises:
-        Conflict: Runs are being executed (`PREFECT_BUSY`) and `force` is not set: their processes would end, too.
+        Conflict: Runs are being executed (`PREFECT_BUSY`), whose processes would end, and `force` is not set.
     """
     running = processes.local_server()
     if running and not force and (busy := _running_names(PrefectApi(running.url))):

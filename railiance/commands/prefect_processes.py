@@ -1,4 +1,4 @@
-"""The local Prefect server and its worker: one of each per person, started when first needed, outliving the CLI.
+"""The local Prefect server and its worker: one each per person, started when needed, outliving the CLI.
 
 Nothing here imports Prefect. All state is in one folder, `$XDG_STATE_HOME/railiance/prefect`:
 
