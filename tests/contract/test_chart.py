@@ -132,7 +132,10 @@ def test_digest_wins_over_tag():
 def test_upgrade_keeps_users():
     """By default an upgrade takes no pod away before its successor is ready, and a pod drains before it ends."""
     spec = one(render(drainSeconds=7, shutdownSeconds=20), "Deployment")["spec"]
-    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    assert spec["strategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+    }
     pod = spec["template"]["spec"]
     assert pod["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 7}}}
     assert pod["terminationGracePeriodSeconds"] == 27
@@ -151,7 +154,8 @@ def test_selector_never_moves():
     """The selector is name and instance, whatever candidate, stage or version is deployed."""
     old = one(render(), "Deployment")["spec"]
     new = one(
-        render(railiance={**weighted(), "candidate": "sha256:" + "b" * 64}, image={**IMAGE, "tag": "v2"}), "Deployment"
+        render(railiance={**weighted(), "candidate": "sha256:" + "b" * 64}, image={**IMAGE, "tag": "v2"}),
+        "Deployment",
     )["spec"]
     assert old["selector"] == new["selector"]
     assert set(old["selector"]["matchLabels"]) == {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
@@ -184,7 +188,10 @@ def test_tracks_share_no_object():
 def test_canary_keeps_its_track_under_production_values():
     """The canary helm_release is the canary track and owns no route, also while it serves with production values."""
     objects = render("canary-canary", railiance=weighted())
-    assert one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]["railiance.dev/track"] == "canary"
+    assert (
+        one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]["railiance.dev/track"]
+        == "canary"
+    )
     assert not kinds(objects) & WEIGHT_OBJECTS
 
 
@@ -195,7 +202,12 @@ def test_canary_keeps_its_track_under_production_values():
 )
 def test_weights(provider, weights, listed):
     """Both providers list both Services with their weights, and never a backend at weight 0."""
-    traffic = {"provider": provider, "gateway": "edge/public", "stableWeight": weights[0], "canaryWeight": weights[1]}
+    traffic = {
+        "provider": provider,
+        "gateway": "edge/public",
+        "stableWeight": weights[0],
+        "canaryWeight": weights[1],
+    }
     names = {"stableRelease": "web", "canaryRelease": "web-next"}
     objects = render("web", railiance={**weighted(**traffic), **names}, service={"port": 8000})
     if provider == "traefik":
@@ -251,7 +263,11 @@ CANARY_INGRESS = {
         ("canary", {"railiance": weighted(host="")}, "set the public host"),
         ("canary", {"railiance": weighted(stableWeight=95, canaryWeight=10)}, "do not add up to 100"),
         ("canary", {"railiance": weighted(provider="gateway-api")}, "traffic.gateway is empty"),
-        ("canary", {"railiance": {"stage": "stable"}, "ingress": {"enabled": True}}, "answers for every host"),
+        (
+            "canary",
+            {"railiance": {"stage": "stable"}, "ingress": {"enabled": True}},
+            "answers for every host",
+        ),
         ("canary-canary", CANARY_INGRESS, "needs an ingress.host of its own"),
         (
             "canary-canary",
@@ -295,7 +311,11 @@ def leaves(schema: dict, defaults: object, path: str = "") -> list[tuple[str, di
         if path == "" and key == "global":
             continue
         default = defaults[key]
-        inner = leaves(part, default, f"{path}{key}.") if "properties" in part else [(f"{path}{key}", part, default)]
+        inner = (
+            leaves(part, default, f"{path}{key}.")
+            if "properties" in part
+            else [(f"{path}{key}", part, default)]
+        )
         assert "properties" not in part or set(part["properties"]) == set(default), f"{path}{key}"
         found += inner
     return found

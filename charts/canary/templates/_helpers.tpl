@@ -25,8 +25,8 @@ stable
 
 {{/* Never more than these two: a Deployment's selector can not be changed, so no upgrade or rollback may move it. */}}
 {{- define "railiance.selectorLabels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ .Chart.Name | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{/* The candidate's first 12 digits: a label holds neither a colon nor a whole digest. */}}
@@ -35,7 +35,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- with include "railiance.version" . }}
 app.kubernetes.io/version: {{ . | quote }}
 {{- end }}
-railiance.dev/app: {{ include "railiance.app" . }}
+railiance.dev/app: {{ include "railiance.app" . | quote }}
 railiance.dev/track: {{ include "railiance.track" . }}
 {{- with .Values.railiance.candidate }}
 railiance.dev/candidate: {{ . | trimPrefix "sha256:" | trunc 12 | quote }}
@@ -139,7 +139,7 @@ true
 this annotation Helm would delete the route under the users.
 */}}
 {{- define "railiance.routeMetadata" -}}
-name: {{ include "railiance.route" . }}
+name: {{ include "railiance.route" . | quote }}
 labels:
   {{- include "railiance.labels" . | nindent 2 }}
 annotations:
@@ -153,7 +153,7 @@ annotations:
 {{- $canary := dict "name" (include "railiance.canaryRelease" .) "weight" (int .Values.railiance.traffic.canaryWeight) -}}
 {{- range list $stable $canary }}
 {{- if gt .weight 0 }}
-- name: {{ .name }}
+- name: {{ .name | quote }}
   kind: Service
   port: {{ $port }}
   weight: {{ .weight }}
