@@ -241,15 +241,15 @@ def resume(flow_run_id: str, run_input: Mapping[str, Any]) -> None:
     """Hand the answer to a waiting run, and require that Prefect accepted it.
 
     Raises:
-        Conflict: The run does not wait, or somebody else was first (`FLOW_NOT_WAITING`); or the answer does
-            not fit the form (`ANSWER_REFUSED`), and the run goes on waiting.
+        Conflict: Prefect does not know the run (`FLOW_UNKNOWN`); or it does not wait, or somebody else was
+            first (`FLOW_NOT_WAITING`); or the answer does not fit the form (`ANSWER_REFUSED`), and the run goes
+            on waiting.
     """
     api = PrefectApi(ensure_server())
+    _read_run(api, flow_run_id)  # the server answers 500 to the resumption of a run it does not know
     answer = api.call("POST", f"/flow_runs/{flow_run_id}/resume", {"run_input": dict(run_input)})
     if answer.status == 201:
         return
-    if answer.status in {404, 422}:
-        raise _unknown_run(flow_run_id)
     details = api.expect(answer, "/resume").body.get("details") or {}
     reason = str(details.get("reason") or "no reason given")
     refused = "validation" in reason.lower()
@@ -354,12 +354,8 @@ def _carried() -> dict[str, str]:
 def _read_run(api: PrefectApi, flow_run_id: str) -> dict[str, Any]:
     found = api.get(f"/flow_runs/{flow_run_id}")
     if found is None:
-        raise _unknown_run(flow_run_id)
+        raise Conflict("FLOW_UNKNOWN", f"Prefect knows no run {flow_run_id}.", "See `railiance requests`.")
     return dict(found)
-
-
-def _unknown_run(flow_run_id: str) -> Conflict:
-    return Conflict("FLOW_UNKNOWN", f"Prefect knows no run {flow_run_id}.", "See `railiance requests`.")
 
 
 def _error_of(ended: FlowState, state: Mapping[str, Any], flow_run_id: str) -> BaseException | None:
