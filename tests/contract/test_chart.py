@@ -13,6 +13,9 @@ import yaml
 
 from railiance.adapters import process
 from railiance.adapters.helm import helm_binary
+from railiance.domain.candidate import Candidate, Image
+from railiance.domain.manifests import RouteSpec, route_objects
+from railiance.domain.values import overlay_for
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "canary"
@@ -222,6 +225,57 @@ def test_route_outlives_hand_over():
     """Weight objects are kept by Helm when an engine takes them over, so no user loses the route."""
     objects = [item for item in render(railiance=weighted()) if item["kind"] in WEIGHT_OBJECTS]
     assert [item["metadata"]["annotations"] for item in objects] == [{"helm.sh/resource-policy": "keep"}] * 2
+
+
+@pytest.mark.parametrize("tls_secret", ["", "app-tls"])
+@pytest.mark.parametrize("weight", [0, 20, 100])
+@pytest.mark.parametrize("provider", ["traefik", "gateway-api"])
+def test_chart_and_engine_write_the_same_route(provider, weight, tls_secret):
+    """The chart's own weight objects equal the engine's, so a hand-over in either direction changes nothing."""
+    gateway = "edge/public" if provider == "gateway-api" else ""
+    traffic = {"stableWeight": 100 - weight, "canaryWeight": weight, "tlsSecret": tls_secret, "path": "/a"}
+    objects = render(railiance=weighted(provider=provider, gateway=gateway, **traffic))
+    spec = RouteSpec(
+        app_id="canary",
+        namespace="demo",
+        route="canary",
+        provider=provider,
+        host="app.example",
+        path="/a",
+        port=80,
+        stable_service="canary",
+        canary_service="canary-canary",
+        weight=weight,
+        gateway=gateway or None,
+        tls_secret=tls_secret or None,
+    )
+    ours = {item["kind"]: item["spec"] for item in objects if item["kind"] in WEIGHT_OBJECTS}
+    assert ours == {item["kind"]: item["spec"] for item in route_objects(spec)}
+
+
+@pytest.mark.parametrize("mode", ["isolated", "weighted"])
+@pytest.mark.parametrize("track", ["stable", "canary"])
+def test_chart_obeys_the_engine(track, mode):
+    """The chart accepts the values that the engine sets, and labels the pods with its candidate and track."""
+    digest = "sha256:" + "a" * 64
+    image = Image("registry.example/app", digest)
+    candidate = Candidate("app", "v1", "c" * 40, False, False, (image,), None, (), digest, None)
+    overlay = overlay_for(
+        track,
+        candidate=candidate,
+        stable_release="app",
+        canary_release="app-canary",
+        previous_stable="none",
+        mode=mode,
+        provider="traefik",
+        values_key="image",
+    )
+    objects = render("app" if track == "stable" else "app-canary", **overlay)
+    assert kinds(objects) == {"Deployment", "Service", "ServiceAccount"}
+    pod = one(objects, "Deployment")["spec"]["template"]
+    assert pod["metadata"]["labels"]["railiance.dev/candidate"] == candidate.short
+    assert pod["metadata"]["labels"]["railiance.dev/track"] == track
+    assert pod["spec"]["containers"][0]["image"] == f"registry.example/app@{digest}"
 
 
 @pytest.mark.parametrize("provider", ["traefik", "gateway-api"])
