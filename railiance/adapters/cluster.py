@@ -22,6 +22,7 @@ from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, incluster_config, kube_config
 
 from railiance.adapters.answers import Answer, error_of, forbidden
+from railiance.adapters.objects import reference
 from railiance.domain.errors import Broken, Conflict, RailianceError, Unavailable, Usage
 from railiance.domain.ports import ClusterInfo, Manifest, ObjectRef
 
@@ -288,22 +289,6 @@ class KubeCluster:
 
 
 _VERBS = {"PATCH": "apply", "POST": "create", "PUT": "replace"}
-
-
-def reference(manifest: Manifest) -> ObjectRef:
-    """Return the address of the object that a manifest describes.
-
-    Raises:
-        Broken: It names no apiVersion, kind or name (code `INVALID_OBJECT`).
-    """
-    metadata = manifest.get("metadata") or {}
-    api_version, kind, name = manifest.get("apiVersion"), manifest.get("kind"), metadata.get("name")
-    if not (api_version and kind and name):
-        message = (
-            f"A manifest needs apiVersion, kind and metadata.name; this one has kind {kind}, name {name}."
-        )
-        raise Broken("INVALID_OBJECT", message)
-    return ObjectRef(str(api_version), str(kind), str(metadata.get("namespace") or ""), str(name))
 
 
 def _load(configuration: Configuration, kubeconfig: Path | None, context: str | None) -> str:

@@ -28,7 +28,7 @@ from railiance.adapters.lease_record import (
     moment,
     yield_to,
 )
-from railiance.adapters.namespaces import MANAGED_BY, create_in_namespace
+from railiance.adapters.objects import MANAGED_BY, create_in_namespace
 from railiance.domain.errors import Conflict, RailianceError, Unavailable
 from railiance.domain.ports import Clock, Cluster, ClusterReader, Manifest, ObjectRef
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from railiance.adapters.chain import check_chain, decode, encode, next_event
 from railiance.adapters.ledger_files import FileLedger
-from railiance.adapters.namespaces import MANAGED_BY, create_in_namespace
+from railiance.adapters.objects import MANAGED_BY, create_in_namespace
 from railiance.domain.canonical import sha256_digest
 from railiance.domain.errors import Broken, RailianceError, Unavailable
 from railiance.domain.ports import Clock, Cluster, Event, Manifest, ObjectRef
