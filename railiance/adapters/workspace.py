@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ from railiance.domain.candidate import Candidate, FileDigest, Image, Pins, image
 from railiance.domain.canonical import sha256_digest
 from railiance.domain.errors import Broken, Conflict, Usage
 from railiance.domain.results import DOCUMENTS, ResultDocument
-from railiance_schema import Contract, load_contract
-from railiance_schema.app import Stage
-from railiance_schema.words import StageName
+from railiance_schema import Contract, Stage, StageName, load_contract
 
 CONTRACT = Path("railiance/app.toml")
 STATE = Path(".railiance")
 _MAX_RESULT = 1 << 20
+_MAX_TEXT = 1 << 20
 _IGNORE = (
     "# Results, logs and caches stay out of git; schemas for editors do not.\n*\n!schemas/\n!schemas/**\n"
 )
@@ -75,37 +74,28 @@ def _app_id(folder: Path) -> str | None:
     return app.get("id") if isinstance(app, dict) else None
 
 
-def contract_text(app_dir: Path) -> str:
-    """Return the text of the contract, byte for byte.
+def contract_bytes(app_dir: Path) -> bytes:
+    """Return the bytes of the contract.
 
     Raises:
-        Usage: It is missing (`RAIL001`) or not plain UTF-8 (`RAIL002`).
+        Usage: It cannot be read (`RAIL001`).
     """
     path = app_dir / CONTRACT
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror}."
         raise Usage("RAIL001", message, "Name the folder of an app, or write a contract.") from error
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Usage(
-            "RAIL002", f"{path} is not UTF-8.", "Save it as UTF-8 without a byte order mark."
-        ) from error
-    if text.startswith("\ufeff"):
-        raise Usage("RAIL002", f"{path} begins with a byte order mark.", "Save it as UTF-8 without one.")
-    return text
 
 
 def read_contract(app_dir: Path) -> Contract:
     """Return the contract of an app directory.
 
     Raises:
-        Usage: It is missing (`RAIL001`) or not plain UTF-8 (`RAIL002`).
+        Usage: It cannot be read (`RAIL001`).
         ContractError: It has findings.
     """
-    return load_contract(contract_text(app_dir), path=str(CONTRACT), env=os.environ)
+    return load_contract(contract_bytes(app_dir), path=str(CONTRACT), env=os.environ)
 
 
 def read_candidate(app_dir: Path, contract: Contract, digest_override: str | None = None) -> Candidate:
@@ -160,6 +150,20 @@ def read_tree(folder: Path) -> dict[str, bytes]:
             {str(Path(parent, name).relative_to(folder)): _read(Path(parent, name)) for name in names}
         )
     return files
+
+
+def read_texts(app_dir: Path, places: Sequence[str]) -> dict[str, str]:
+    """Return the text of some files and folders of the app, by path, without binary and large files."""
+    texts = {}
+    for place in places:
+        path = app_dir / place
+        files = {f"{place}/{name}": data for name, data in read_tree(path).items()} if path.is_dir() else {}
+        if path.is_file():
+            files[place] = _read(path)
+        for name, data in files.items():
+            if len(data) <= _MAX_TEXT and b"\0" not in data:
+                texts[name] = data.decode("utf-8", "replace")
+    return texts
 
 
 def repository_paths(app_dir: Path) -> tuple[str, str]:
