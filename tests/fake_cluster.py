@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 from railiance.adapters.objects import reference
 from railiance.domain.errors import Broken, Conflict, RailianceError, Unavailable
-from railiance.domain.ports import Clock, ClusterInfo, Manifest, ObjectRef
+from railiance.domain.ports import Clock, ClusterInfo, Manifest, ObjectRef, ProxyAnswer
 
 __all__ = ["KINDS", "FakeCluster"]
 
@@ -44,8 +45,8 @@ class FakeCluster:
     Attributes:
         kinds: Which (apiVersion, kind) it serves; change it to take a CRD away.
         down: While true, every verb is `Unavailable`.
-        answers: (namespace, pod, port, path) to the body that `proxy_get` returns, an error it raises,
-            or a callable that makes one.
+        answers: (namespace, pod, port, path) to the body or `ProxyAnswer` that `proxy` returns, an error it
+            raises, or a callable that makes one.
         logs: (namespace, pod) to its log.
         before: Called with (verb, ref) before each verb, for tests that let something happen in between.
         after_write: Called after each change; controllers hang themselves in here.
@@ -135,7 +136,28 @@ class FakeCluster:
 
     def proxy_get(self, namespace: str, pod: str, port: int, path: str, *, timeout: float = 5.0) -> bytes:
         """Return what `answers` holds for this pod, port and path."""
-        self._enter("proxy_get", ObjectRef("v1", "Pod", namespace, pod))
+        answer = self._answer("proxy_get", namespace, pod, port, path)
+        if answer.status > 299:
+            raise Unavailable("POD_UNREACHABLE", f"{path} of {namespace}/{pod} answers {answer.status}.")
+        return answer.body
+
+    def proxy(
+        self,
+        namespace: str,
+        pod: str,
+        port: int,
+        path: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        tls: bool = False,
+        timeout: float = 5.0,
+    ) -> ProxyAnswer:
+        """Return what `answers` holds for this pod, port and path; the rest of the question does not matter."""
+        return self._answer("proxy", namespace, pod, port, path)
+
+    def _answer(self, verb: str, namespace: str, pod: str, port: int, path: str) -> ProxyAnswer:
+        self._enter(verb, ObjectRef("v1", "Pod", namespace, pod))
         answer = self.answers.get((namespace, pod, port, path))
         answer = answer() if callable(answer) else answer
         if isinstance(answer, Exception):
@@ -144,10 +166,19 @@ class FakeCluster:
             raise Unavailable(
                 "POD_UNREACHABLE", f"Nothing answers at {path} of port {port} of {namespace}/{pod}."
             )
-        return bytes(answer)
+        return answer if isinstance(answer, ProxyAnswer) else ProxyAnswer(200, bytes(answer))
 
-    def pod_log(self, namespace: str, pod: str, *, tail: int = 200, previous: bool = False) -> str:
-        """Return what `logs` holds for this pod."""
+    def pod_log(
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        tail: int = 200,
+        previous: bool = False,
+        container: str | None = None,
+        since: timedelta | None = None,
+    ) -> str:
+        """Return what `logs` holds for this pod, of whatever container and age."""
         ref = ObjectRef("v1", "Pod", namespace, pod)
         self._enter("pod_log", ref)
         if ref not in self._objects:

@@ -15,6 +15,9 @@ from typing import Any
 
 from railiance.domain.errors import Broken, Conflict, RailianceError, Unavailable
 
+PROXY_REFUSALS = frozenset({"BadRequest", "InternalError", "NotFound", "ServiceUnavailable"})
+"""Reasons of the API server's own answer to a request meant for a pod: it is not there, or does not listen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -88,6 +91,19 @@ def forbidden(answer: Answer) -> Broken:
     """Return the error for a missing right."""
     message = f"Not allowed to {answer.doing}. {answer.refusal().message}".strip()
     return Broken("FORBIDDEN", message, "Ask the cluster's operators for this right, or use another access.")
+
+
+def pod_unreachable(doing: str, why: str) -> Unavailable:
+    """Return the error for a pod that did not answer through the API server."""
+    help_ = "See whether the pod runs and listens on that port."
+    return Unavailable("POD_UNREACHABLE", f"Could not {doing}: {why}.", help_)
+
+
+def unreachable(doing: str, name: str, host: str, error: Exception) -> Unavailable:
+    """Return the error for an API server that gave no answer."""
+    message = f"Could not {doing}: the cluster {name} at {host} gave no answer ({type(error).__name__})."
+    help_ = "See whether it runs (a lab: `railiance lab status`), then try again."
+    return Unavailable("CLUSTER_UNREACHABLE", message, help_)
 
 
 def _conflict(refusal: Refusal, text: str) -> Conflict:

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlencode
@@ -21,10 +21,28 @@ import yaml
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, incluster_config, kube_config
 
-from railiance.adapters.answers import Answer, error_of, forbidden
+from railiance.adapters.answers import (
+    PROXY_REFUSALS,
+    Answer,
+    Refusal,
+    error_of,
+    forbidden,
+    pod_unreachable,
+    unreachable,
+)
+from railiance.adapters.api_paths import (
+    KindAddress,
+    asking,
+    collection_path,
+    default_container,
+    object_path,
+    proxy_path,
+    root_path,
+    words_of,
+)
 from railiance.adapters.objects import reference
 from railiance.domain.errors import Broken, Conflict, RailianceError, Unavailable, Usage
-from railiance.domain.ports import ClusterInfo, Manifest, ObjectRef
+from railiance.domain.ports import ClusterInfo, Manifest, ObjectRef, ProxyAnswer
 
 FIELD_MANAGER = "railiance"
 CONNECT_TIMEOUT = 3.0
@@ -34,14 +52,6 @@ _PAGE = 500
 _LOG_BYTES = 1 << 20
 _LOOPBACK = "localhost,127.0.0.1,::1"
 _NO_CLUSTER_HELP = "Name a kubeconfig, set KUBECONFIG, or make a cluster of your own with `railiance lab up`."
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """How the API server addresses one kind."""
-
-    plural: str
-    namespaced: bool
 
 
 class KubeCluster:
@@ -55,7 +65,7 @@ class KubeCluster:
     def __init__(self, api: ApiClient, name: str) -> None:
         self._api = api
         self._name = name
-        self._kinds: dict[str, dict[str, _Kind]] = {}
+        self._kinds: dict[str, dict[str, KindAddress]] = {}
         self._auth = threading.Lock()
         self._info: ClusterInfo | None = None
 
@@ -96,7 +106,7 @@ class KubeCluster:
         kind = self._kind(ref.api_version, ref.kind)
         if kind is None:
             return None
-        answer = self._call("GET", _object_path(ref, kind), f"read {_text(ref)}")
+        answer = self._call("GET", object_path(ref, kind), f"read {words_of(ref)}")
         return None if answer.status == 404 else self._checked(answer).json()
 
     def list_objects(
@@ -106,7 +116,7 @@ class KubeCluster:
         served = self._kind(api_version, kind)
         if served is None:
             return []
-        path = _collection_path(api_version, served, namespace or "")
+        path = collection_path(api_version, served, namespace or "")
         doing = f"list {kind} in {namespace or 'all namespaces'}"
         items: list[Manifest] = []
         more = ""
@@ -131,30 +141,78 @@ class KubeCluster:
         """Return the body of a GET of one pod's port, through the API server.
 
         Args:
-            namespace: The pod's namespace.
-            pod: Its name.
-            port: Its port; plain HTTP.
-            path: The path, with a query if there is one.
-            timeout: Seconds to wait for the answer.
+            namespace, pod, port, path, timeout: As for `proxy`; plain HTTP.
 
         Raises:
             Unavailable: Nobody answered, or not with success (code `POD_UNREACHABLE`).
         """
-        url = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}:{port}/proxy/{path.lstrip('/')}"
-        doing = f"read {path} of port {port} of pod {namespace}/{pod}"
-        answer = self._call("GET", url, doing, read_timeout=timeout)
-        if answer.status in (401, 403) and answer.refusal().reason in {"Unauthorized", "Forbidden"}:
-            raise forbidden(answer)
+        answer = self.proxy(namespace, pod, port, path, timeout=timeout)
         if answer.status > 299:
             # The body may be the application's own words, which are not ours to repeat.
-            message = f"Could not {doing}: status {answer.status}."
-            raise Unavailable(
-                "POD_UNREACHABLE", message, "See whether the pod runs and listens on that port."
-            )
+            raise pod_unreachable(asking("GET", namespace, pod, port, path), f"status {answer.status}")
         return answer.body
 
-    def pod_log(self, namespace: str, pod: str, *, tail: int = 200, previous: bool = False) -> str:
-        """Return the last lines of the log of a pod's default container, at most 1 MiB.
+    def proxy(
+        self,
+        namespace: str,
+        pod: str,
+        port: int,
+        path: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        tls: bool = False,
+        timeout: float = 5.0,
+    ) -> ProxyAnswer:
+        """Return what one pod's port answers, through the API server, whatever its status is.
+
+        Args:
+            namespace: The pod's namespace.
+            pod: Its name.
+            port: Its port.
+            path: The path, with a query if there is one.
+            method: HTTP method.
+            headers: Headers for the pod.
+            tls: Whether the pod speaks TLS on that port; nobody looks at its certificate.
+            timeout: Seconds to wait for the answer.
+
+        Raises:
+            Unavailable: The pod could not be asked (code `POD_UNREACHABLE`), or the API server.
+        """
+        doing = asking(method, namespace, pod, port, path)
+        url = proxy_path(namespace, pod, port, path, tls=tls)
+        try:
+            answer = self._call(method, url, doing, headers=headers, read_timeout=timeout)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, urllib3.exceptions.ReadTimeoutError):
+                raise
+            self._call("GET", "/version", doing)  # raises when it is the API server that says nothing
+            raise pod_unreachable(doing, f"no answer within {timeout:g} s") from error
+        refusal = answer.refusal() if answer.status > 399 else Refusal("", "", ())
+        if refusal.reason in {"Unauthorized", "Forbidden"}:
+            raise forbidden(answer)
+        if refusal.reason in PROXY_REFUSALS:
+            raise pod_unreachable(doing, refusal.message)
+        return ProxyAnswer(answer.status, answer.body)
+
+    def pod_log(
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        tail: int = 200,
+        previous: bool = False,
+        container: str | None = None,
+        since: timedelta | None = None,
+    ) -> str:
+        """Return the last lines of the log of one container, at most 1 MiB.
+
+        Args:
+            namespace, pod: Which pod.
+            tail: Number of lines.
+            previous: The container before the last restart.
+            container: Its name; by default the pod's default container.
+            since: Age of the oldest line; by default any.
 
         Raises:
             Unavailable: There is no such pod, or no log to be had (code `LOG_UNAVAILABLE`). So an empty text
@@ -164,9 +222,12 @@ class KubeCluster:
         found = self.get(ObjectRef("v1", "Pod", namespace, pod))
         if found is None:
             raise Unavailable("LOG_UNAVAILABLE", f"Could not {doing}: there is no such pod.")
-        query = {"tailLines": tail, "limitBytes": _LOG_BYTES, "container": _default_container(found)}
+        name = container or default_container(found)
+        query: dict[str, Any] = {"tailLines": tail, "limitBytes": _LOG_BYTES, "container": name}
         if previous:
             query["previous"] = "true"
+        if since is not None:
+            query["sinceSeconds"] = max(1, round(since.total_seconds()))
         path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/log"
         answer = self._call("GET", path, doing, query=query)
         if answer.status == 400 and previous and "previous terminated container" in answer.refusal().message:
@@ -200,7 +261,7 @@ class KubeCluster:
         if kind is None:
             return False
         query = {"propagationPolicy": "Foreground"}
-        answer = self._call("DELETE", _object_path(ref, kind), f"delete {_text(ref)}", query=query)
+        answer = self._call("DELETE", object_path(ref, kind), f"delete {words_of(ref)}", query=query)
         if answer.status == 404:
             return False
         self._checked(answer)
@@ -210,12 +271,12 @@ class KubeCluster:
         self, method: str, manifest: Manifest, query: Mapping[str, Any], *, content_type: str = _JSON
     ) -> Manifest:
         ref = reference(manifest)
-        doing = f"{_VERBS[method]} {_text(ref)}"
+        doing = f"{_VERBS[method]} {words_of(ref)}"
         kind = self._kind(ref.api_version, ref.kind)
         if kind is None:
             message = f"Could not {doing}: the cluster serves no {ref.api_version} {ref.kind}."
             raise Conflict("KIND_UNKNOWN", message, "Install its CustomResourceDefinition first.")
-        path = _object_path(ref, kind)
+        path = object_path(ref, kind)
         if method == "POST":
             path = path.rpartition("/")[0]
         body = json.dumps(manifest, allow_nan=False).encode()
@@ -236,17 +297,17 @@ class KubeCluster:
 
     # ----- the wire
 
-    def _kind(self, api_version: str, kind: str) -> _Kind | None:
+    def _kind(self, api_version: str, kind: str) -> KindAddress | None:
         """Return how a kind is addressed; only what is served is remembered, for a CRD may come later."""
         known = self._kinds.get(api_version, {}).get(kind)
         if known is not None:
             return known
-        answer = self._call("GET", _root(api_version), f"read which kinds {api_version} has")
+        answer = self._call("GET", root_path(api_version), f"read which kinds {api_version} has")
         if answer.status == 404:
             return None
         resources = self._checked(answer).json().get("resources") or []
         whole = [entry for entry in resources if "/" not in entry["name"]]
-        kinds = {entry["kind"]: _Kind(entry["name"], bool(entry["namespaced"])) for entry in whole}
+        kinds = {entry["kind"]: KindAddress(entry["name"], bool(entry["namespaced"])) for entry in whole}
         self._kinds[api_version] = kinds
         return kinds.get(kind)
 
@@ -264,20 +325,22 @@ class KubeCluster:
         query: Mapping[str, Any] | None = None,
         body: bytes | None = None,
         content_type: str = _JSON,
+        headers: Mapping[str, str] | None = None,
         read_timeout: float = READ_TIMEOUT,
     ) -> Answer:
         """Send one request, once."""
-        headers = {"Accept": "application/json, */*", "User-Agent": FIELD_MANAGER, **self._credentials()}
+        sent = {"Accept": "application/json, */*", "User-Agent": FIELD_MANAGER}
+        sent |= {**(headers or {}), **self._credentials()}
         if body is not None:
-            headers["Content-Type"] = content_type
+            sent["Content-Type"] = content_type
         given = {key: value for key, value in (query or {}).items() if value != ""}
         url = self._api.configuration.host + path + (f"?{urlencode(given)}" if given else "")
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout)
         pool = self._api.rest_client.pool_manager
         try:
-            response = pool.request(method, url, body=body, headers=headers, timeout=timeout, redirect=False)
+            response = pool.request(method, url, body=body, headers=sent, timeout=timeout, redirect=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _unreachable(doing, self._name, self._api.configuration.host, error) from error
+            raise unreachable(doing, self._name, self._api.configuration.host, error) from error
         return Answer(response.status, response.data, doing)
 
     def _credentials(self) -> dict[str, str]:
@@ -332,35 +395,3 @@ def _kubeconfig(kubeconfig: Path | None) -> str | None:
     origin = " named by $KUBECONFIG" if named else ""
     message = f"No cluster: there is no kubeconfig {', '.join(looked_at)}{origin}, and this is no pod."
     raise Unavailable("NO_CLUSTER", message, _NO_CLUSTER_HELP)
-
-
-def _root(api_version: str) -> str:
-    return "/api/v1" if api_version == "v1" else f"/apis/{quote(api_version)}"
-
-
-def _collection_path(api_version: str, kind: _Kind, namespace: str) -> str:
-    space = f"/namespaces/{quote(namespace)}" if kind.namespaced and namespace else ""
-    return f"{_root(api_version)}{space}/{kind.plural}"
-
-
-def _object_path(ref: ObjectRef, kind: _Kind) -> str:
-    if kind.namespaced and not ref.namespace:
-        raise Broken("INVALID_OBJECT", f"{_text(ref)} needs a namespace, and none is given.")
-    return f"{_collection_path(ref.api_version, kind, ref.namespace)}/{quote(ref.name, safe='')}"
-
-
-def _text(ref: ObjectRef) -> str:
-    return f"{ref.kind} {ref.namespace}/{ref.name}" if ref.namespace else f"{ref.kind} {ref.name}"
-
-
-def _default_container(pod: Manifest) -> str:
-    """Return the container whose log people mean when they name only the pod."""
-    annotations = pod["metadata"].get("annotations") or {}
-    chosen = annotations.get("kubectl.kubernetes.io/default-container")
-    return str(chosen or pod["spec"]["containers"][0]["name"])
-
-
-def _unreachable(doing: str, name: str, host: str, error: Exception) -> Unavailable:
-    message = f"Could not {doing}: the cluster {name} at {host} gave no answer ({type(error).__name__})."
-    help_ = "See whether it runs (a lab: `railiance lab status`), then try again."
-    return Unavailable("CLUSTER_UNREACHABLE", message, help_)

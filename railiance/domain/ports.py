@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,6 +33,14 @@ class ClusterInfo:
     name: str
     uid: str
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyAnswer:
+    """What a pod answered through the API server: HTTP status and body, whatever the status is."""
+
+    status: int
+    body: bytes
 
 
 class Clock(Protocol):
@@ -68,8 +76,31 @@ class ClusterReader(Protocol):
     def proxy_get(self, namespace: str, pod: str, port: int, path: str, *, timeout: float = 5.0) -> bytes:
         """Return the body of a GET of one pod's port, through the API server; a status over 399 is `Unavailable`."""
 
-    def pod_log(self, namespace: str, pod: str, *, tail: int = 200, previous: bool = False) -> str:
-        """Return the last lines of a pod's log."""
+    def proxy(
+        self,
+        namespace: str,
+        pod: str,
+        port: int,
+        path: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        tls: bool = False,
+        timeout: float = 5.0,
+    ) -> ProxyAnswer:
+        """Return what one pod's port answers, through the API server; one that cannot be asked is `Unavailable`."""
+
+    def pod_log(
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        tail: int = 200,
+        previous: bool = False,
+        container: str | None = None,
+        since: timedelta | None = None,
+    ) -> str:
+        """Return the last lines of the log of a pod's container; by default of the one that people mean."""
 
 
 class Cluster(ClusterReader, Protocol):
