@@ -1,9 +1,9 @@
 """The contract: `railiance/app.toml` as text in, models or findings out; no I/O, and nothing of railiance.
 
-    contract = load_contract(text)          # raises ContractError with everything that is wrong
-    contract.stages.stage2.release          # every default is resolved
-    contract.checks_of("stage1")            # ids turned into checks
-    findings = check_contract(text)         # errors and warnings, nothing raised
+contract = load_contract(text)          # raises ContractError with everything that is wrong
+contract.stages.stage2.release          # every default is resolved
+contract.checks_of("stage1")            # ids turned into checks
+findings = check_contract(text)         # errors and warnings, nothing raised
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from railiance_schema.app import (
     SecretReference,
     Source,
     Stage,
-    is_mutable,
 )
 from railiance_schema.checks import (
     Check,
@@ -36,7 +35,7 @@ from railiance_schema.load import check_contract, load_contract
 from railiance_schema.logs import LogReference, parse_log_reference
 from railiance_schema.rollout import Analysis, Bake, Header, Promotion, Step, Traffic, Trip
 from railiance_schema.safeguards import Approvals, Freeze, FreezeRule, Group, Hook, Stateful, Upstream
-from railiance_schema.scalars import format_duration, parse_duration
+from railiance_schema.scalars import format_duration, is_mutable, parse_duration
 from railiance_schema.words import (
     AnalysisSource,
     Artifact,

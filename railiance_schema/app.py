@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr
 
-from railiance_schema.checks import Check, DeclaredCheck, HelmCheck, HttpCheck, KubernetesCheck, LogCheck, PromqlCheck
+from railiance_schema.checks import (
+    Check,
+    DeclaredCheck,
+    HelmCheck,
+    HttpCheck,
+    KubernetesCheck,
+    LogCheck,
+    PromqlCheck,
+)
 from railiance_schema.rollout import Analysis, Bake, Promotion, Traffic
 from railiance_schema.safeguards import Approvals, Freeze, Group, Stateful, Upstream
 from railiance_schema.scalars import (
@@ -31,10 +38,18 @@ from railiance_schema.scalars import (
     SecretTarget,
     Text,
     Texts,
+    is_mutable,
     parse_duration,
 )
 from railiance_schema.table import Table, derived
-from railiance_schema.words import Artifact, Comparison, Criticality, DigestPolicy, RollbackStrategy, StageName
+from railiance_schema.words import (
+    Artifact,
+    Comparison,
+    Criticality,
+    DigestPolicy,
+    RollbackStrategy,
+    StageName,
+)
 
 Path = tuple[str | int, ...]
 """Where a value stands: keys and places in lists, from the root."""
@@ -62,7 +77,9 @@ class Source(Table):
     )
     image: Image | None = Field(default=None, description="Image repository, without tag.")
     digest: Digest | None = Field(default=None, description="Digest of the artifact.")
-    values_key: Name = Field(default="image", description="Values path that receives `repository` and `digest`.")
+    values_key: Name = Field(
+        default="image", description="Values path that receives `repository` and `digest`."
+    )
 
     @property
     def mutable(self) -> bool:
@@ -76,14 +93,18 @@ class Rollback(Table):
     strategy: Annotated[RollbackStrategy, Lax] | None = Field(
         default=None, description="Way back; required if stage3 is enabled."
     )
-    command: Text = Field(description="The line to type.", json_schema_extra=derived("bin/railiance rollback <id>"))
+    command: Text = Field(
+        description="The line to type.", json_schema_extra=derived("bin/railiance rollback <id>")
+    )
     verification: Text | None = Field(
         default=None, description="How a person sees that it worked; required if stage3 is enabled."
     )
     reversible: bool = Field(default=True, description="Whether going back is possible without asking.")
     automatic: bool = Field(default=True, description="Whether a failed bake may roll back by itself.")
     keep: Annotated[int, Field(ge=1)] = Field(default=3, description="Known-good candidates kept whole.")
-    checks: Names = Field(description="Ids run after a rollback.", json_schema_extra=derived("those of stage3"))
+    checks: Names = Field(
+        description="Ids run after a rollback.", json_schema_extra=derived("those of stage3")
+    )
 
 
 class Dependency(Table):
@@ -92,7 +113,9 @@ class Dependency(Table):
     name: Name = Field(description="Name of the dependency.")
     kind: Text = Field(description="Free text: state-hub, postgres, cache, …")
     required: bool = Field(default=True, description="Whether the app cannot do without.")
-    stage: Annotated[StageName, Lax] = Field(default=StageName.STAGE2, description="First stage that needs it.")
+    stage: Annotated[StageName, Lax] = Field(
+        default=StageName.STAGE2, description="First stage that needs it."
+    )
     evidence: str = Field(default="", description="What shows that it is there, for people.")
     check: Name | None = Field(default=None, description="Id of the check that proves it.")
 
@@ -109,7 +132,9 @@ class SecretReference(Table):
     name: Name = Field(description="Name of the reference.")
     route: Name = Field(description="Catalogue id of an approved route.")
     target: SecretTarget = Field(description="`Kind/name` of the object.")
-    stage: Annotated[StageName, Lax] = Field(default=StageName.STAGE2, description="First stage that needs it.")
+    stage: Annotated[StageName, Lax] = Field(
+        default=StageName.STAGE2, description="First stage that needs it."
+    )
     required: bool = Field(default=True, description="Whether it must be there.")
     keys: Texts = Field(default=(), description="Keys that must exist in it.")
     shared: bool = Field(default=True, description="Rotated outside and read live by both tracks.")
@@ -126,9 +151,15 @@ class HealthEndpoint(Table):
 
     name: Name = Field(description="Id of the endpoint.")
     url: HttpUrl = Field(description="http(s) address.")
-    stage: Annotated[StageName, Lax] = Field(default=StageName.STAGE1, description="First stage in which it means something.")
-    expected_status: Annotated[int, Field(ge=100, le=599)] = Field(default=200, description="Status that means well.")
-    host_header: Host | None = Field(default=None, description="Host header, for servers with a list of allowed hosts.")
+    stage: Annotated[StageName, Lax] = Field(
+        default=StageName.STAGE1, description="First stage in which it means something."
+    )
+    expected_status: Annotated[int, Field(ge=100, le=599)] = Field(
+        default=200, description="Status that means well."
+    )
+    host_header: Host | None = Field(
+        default=None, description="Host header, for servers with a list of allowed hosts."
+    )
     timeout: Duration = Field(default=parse_duration("10s"), description="Time limit.")
     required: bool = Field(default=True, description="Whether a stage fails with it.")
 
@@ -139,7 +170,9 @@ class Metric(Table):
     name: Name = Field(description="Id of the metric.")
     reference: PromqlReference = Field(description="`promql:<query>`.")
     stage: Annotated[StageName, Lax] = Field(description="First stage in which it means something.")
-    compare: Annotated[Comparison, Lax] | None = Field(default=None, description="Reading, this sign, `threshold`.")
+    compare: Annotated[Comparison, Lax] | None = Field(
+        default=None, description="Reading, this sign, `threshold`."
+    )
     threshold: Number | None = Field(default=None, description="Bound; none = recorded only.")
 
 
@@ -177,12 +210,15 @@ class Stage(Table):
 
     enabled: bool = Field(default=True, description="Whether the stage is used.")
     namespace: DnsLabel = Field(
-        description="Namespace; required unless stage1.", json_schema_extra=derived("local for stage1, else none")
+        description="Namespace; required unless stage1.",
+        json_schema_extra=derived("local for stage1, else none"),
     )
     release: HelmRelease = Field(
         description="The helm_release.", json_schema_extra=derived("<id>-local, <id>-canary, <id>")
     )
-    commands: Texts = Field(default=(), description="stage1: run in order. Later stages: shown, never executed.")
+    commands: Texts = Field(
+        default=(), description="stage1: run in order. Later stages: shown, never executed."
+    )
     serve: Text | None = Field(default=None, description="stage1 only: starts the local target.")
     checks: Names = Field(default=(), description="Ids of checks, endpoints, metrics or logs.")
     evidence: Annotated[tuple[str, ...], Lax] = Field(default=(), description="Labels copied to results.")
@@ -191,7 +227,9 @@ class Stage(Table):
         json_schema_extra=derived("true for stage2 and stage3 of a critical app"),
     )
     chart: Text = Field(description="Chart folder.", json_schema_extra=derived("charts/<id>"))
-    values: Texts = Field(description="Values files.", json_schema_extra=derived("values/<file of the stage>"))
+    values: Texts = Field(
+        description="Values files.", json_schema_extra=derived("values/<file of the stage>")
+    )
     cluster: Name = Field(description="Name of a saved cluster access.", json_schema_extra=derived("default"))
     timeout: Duration = Field(description="Time limit of a rollout.", json_schema_extra=derived("10m"))
     max_age: Duration = Field(
@@ -222,7 +260,9 @@ class Contract(Table):
     secrets: Secrets = Field(default_factory=Secrets, description="Secrets, by reference.")
     observability: Observability = Field(default_factory=Observability, description="How it can be watched.")
     stages: Stages = Field(default_factory=Stages, description="Its stages.")
-    checks: Annotated[tuple[DeclaredCheck, ...], Lax] = Field(default=(), description="Questions with a yes or no.")
+    checks: Annotated[tuple[DeclaredCheck, ...], Lax] = Field(
+        default=(), description="Questions with a yes or no."
+    )
     promotion: Promotion = Field(description="How a candidate becomes stable.", json_schema_extra=derived(""))
     traffic: Traffic = Field(description="Where users' requests go.", json_schema_extra=derived(""))
     analysis: Analysis = Field(description="How a canary is judged.", json_schema_extra=derived(""))
@@ -282,7 +322,10 @@ class Contract(Table):
             return found
         if isinstance(found, HelmCheck):
             return found.model_copy(
-                update={"chart": found.chart or where.chart, "values": where.values if found.values is None else found.values}
+                update={
+                    "chart": found.chart or where.chart,
+                    "values": where.values if found.values is None else found.values,
+                }
             )
         if isinstance(found, KubernetesCheck) and found.namespace is None:
             return found.model_copy(update={"namespace": where.namespace})
@@ -322,7 +365,11 @@ class Contract(Table):
         for log in seen.logs:
             if log.name == identifier:
                 return LogCheck(
-                    id=log.name, stage=log.stage, reference=log.reference, forbid=log.forbid, max_matches=log.max_matches
+                    id=log.name,
+                    stage=log.stage,
+                    reference=log.reference,
+                    forbid=log.forbid,
+                    max_matches=log.max_matches,
                 )
         return None
 
@@ -352,19 +399,3 @@ def metric_check(metric: Metric) -> PromqlCheck:
         compare=metric.compare,
         threshold=metric.threshold,
     )
-
-
-def is_mutable(revision: str) -> bool:
-    """Say whether a source_revision may mean another commit tomorrow.
-
-    `git:<ref>` is immutable only for a commit or something that looks like a version; a bare word only
-    when it is not one of the usual branch names.
-    """
-    reference = revision.removeprefix("git:").removeprefix("refs/heads/")
-    if revision.startswith("refs/heads/") or revision.startswith("git:refs/heads/"):
-        return True
-    if re.fullmatch(r"[0-9a-f]{7,64}", reference) or reference.startswith("refs/tags/"):
-        return False
-    if reference != revision:
-        return re.match(r"v?[0-9]", reference) is None
-    return reference.lower() in {"main", "master", "trunk", "develop", "dev", "head", "latest"}

@@ -49,8 +49,12 @@ class CommandCheck(CheckBase):
     run: Text | None = Field(default=None, description="A line for the shell; this or `argv`.")
     argv: Texts | None = Field(default=None, description="A program and its arguments; this or `run`.")
     cwd: Text = Field(default=".", description="Folder, relative to the app directory.")
-    env: Annotated[tuple[EnvName, ...], Lax] = Field(default=(), description="Names of variables passed through.")
-    expect_exit: Annotated[int, Field(ge=0, le=255)] = Field(default=0, description="Exit status that means yes.")
+    env: Annotated[tuple[EnvName, ...], Lax] = Field(
+        default=(), description="Names of variables passed through."
+    )
+    expect_exit: Annotated[int, Field(ge=0, le=255)] = Field(
+        default=0, description="Exit status that means yes."
+    )
 
 
 class HttpCheck(CheckBase):
@@ -61,12 +65,18 @@ class HttpCheck(CheckBase):
         description="Address; taken from the health endpoint of the same id when left out.",
         json_schema_extra={"x-railiance-default": "that of the endpoint with this id"},
     )
-    method: Literal["GET", "HEAD", "POST", "PUT", "OPTIONS"] = Field(default="GET", description="HTTP method.")
+    method: Literal["GET", "HEAD", "POST", "PUT", "OPTIONS"] = Field(
+        default="GET", description="HTTP method."
+    )
     expected_status: Statuses = Field(default=(200,), description="Status, or list of them, that means yes.")
-    host_header: Host | None = Field(default=None, description="Host header, for servers with a list of allowed hosts.")
+    host_header: Host | None = Field(
+        default=None, description="Host header, for servers with a list of allowed hosts."
+    )
     headers: dict[str, Text] = Field(default_factory=dict, description="Further request headers; no secrets.")
     contains: Text | None = Field(default=None, description="Text that the answer must contain.")
-    tls_ca: Text | None = Field(default=None, description="PEM file with the authority to trust, in the app directory.")
+    tls_ca: Text | None = Field(
+        default=None, description="PEM file with the authority to trust, in the app directory."
+    )
 
 
 class TcpCheck(CheckBase):
@@ -84,7 +94,9 @@ class HelmCheck(CheckBase):
     type: Literal["helm"] = Field(description="Kind of check.")
     chart: Text | None = Field(default=None, description="Chart folder; the stage's when left out.")
     values: Texts | None = Field(default=None, description="Values files; the stage's when left out.")
-    mode: Annotated[HelmMode, Lax] = Field(default=HelmMode.TEMPLATE, description="What to do with the chart.")
+    mode: Annotated[HelmMode, Lax] = Field(
+        default=HelmMode.TEMPLATE, description="What to do with the chart."
+    )
     kube_version: Text | None = Field(default=None, description="Kubernetes version to render for.")
 
 
@@ -93,7 +105,8 @@ class KubernetesCheck(CheckBase):
 
     type: Literal["kubernetes"] = Field(description="Kind of check.")
     resource: Resource | None = Field(
-        default=None, description="`Kind/name` or `Kind.group/name`; none = all workloads of the stage's release."
+        default=None,
+        description="`Kind/name` or `Kind.group/name`; none = all workloads of the stage's release.",
     )
     namespace: DnsLabel | None = Field(default=None, description="Namespace; the stage's when left out.")
     rollout: bool = Field(default=True, description="Whether a workload must be rolled out completely.")
@@ -107,12 +120,20 @@ class PromqlCheck(CheckBase):
 
     type: Literal["promql"] = Field(description="Kind of check.")
     query: Text = Field(description="PromQL that answers one number.")
-    compare: Annotated[Comparison, Lax] | None = Field(default=None, description="Reading, this sign, `threshold`.")
+    compare: Annotated[Comparison, Lax] | None = Field(
+        default=None, description="Reading, this sign, `threshold`."
+    )
     threshold: Number | None = Field(default=None, description="Absolute bound.")
-    for_: Duration | None = Field(default=None, alias="for", description="How long the bound must have been kept.")
+    for_: Duration | None = Field(
+        default=None, alias="for", description="How long the bound must have been kept."
+    )
     min_samples: Count | None = Field(default=None, description="Readings below this number are UNKNOWN.")
-    on_no_data: Annotated[NoData, Lax] = Field(default=NoData.UNKNOWN, description="What no data means; never PASS.")
-    stable_query: Text | None = Field(default=None, description="The same question to stable: a relative bound.")
+    on_no_data: Annotated[NoData, Lax] = Field(
+        default=NoData.UNKNOWN, description="What no data means; never PASS."
+    )
+    stable_query: Text | None = Field(
+        default=None, description="The same question to stable: a relative bound."
+    )
     tolerance_ratio: Factor = Field(default=1.5, description="Relative bound: stable times this …")
     tolerance_abs: Number = Field(default=0.001, description="… plus this.")
 
@@ -126,7 +147,9 @@ class LogCheck(CheckBase):
     """A scan of log lines for what must not be there; the text is never stored."""
 
     type: Literal["log"] = Field(default="log", description="Kind of check.")
-    reference: Text = Field(description="A `kubectl logs …` line; parsed and read through the API, never executed.")
+    reference: Text = Field(
+        description="A `kubectl logs …` line; parsed and read through the API, never executed."
+    )
     forbid: Annotated[tuple[Regex, ...], Lax] | None = Field(
         default=None, description="Regular expressions that must not match; none = shapes of secrets."
     )
@@ -150,4 +173,3 @@ CHECK_MODELS: dict[str, type[CheckBase]] = {
     "kubernetes": KubernetesCheck,
     "promql": PromqlCheck,
 }
-

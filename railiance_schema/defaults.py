@@ -18,6 +18,7 @@ from railiance_schema.words import CommentRule, Criticality, Excluded
 Path = tuple[str | int, ...]
 
 STAGE_FILES = {"stage1": "stage1.yaml", "stage2": "stage2-canary.yaml", "stage3": "stage3-production.yaml"}
+STAGES = tuple(STAGE_FILES)
 INHERITED = ("timeout", "cluster", "chart")
 BOUND = ("url", "expected_status", "host_header", "timeout", "stage", "required")
 
@@ -177,7 +178,22 @@ class Filled:
     def tables(self, *path: str | int) -> list[tuple[int, dict[str, Any]]]:
         """Return the tables of an array with their places, leaving out what is no table."""
         value = self.get(*path)
-        return [(at, item) for at, item in enumerate(value) if isinstance(item, dict)] if isinstance(value, list) else []
+        return (
+            [(at, item) for at, item in enumerate(value) if isinstance(item, dict)]
+            if isinstance(value, list)
+            else []
+        )
+
+    def enabled(self, stage: str) -> bool:
+        """Say whether a stage has a table that does not switch it off."""
+        return (
+            isinstance(self.get("stages", stage), dict) and self.get("stages", stage, "enabled") is not False
+        )
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the contract itself sends users to the canary by weight."""
+        return bool(self.get("traffic", "mode") == "weighted")
 
     def put(self, path: Path, value: Any, origin: str = "default") -> None:
         """Set one value, unless the file says it itself or there is no table to hold it."""
@@ -205,7 +221,7 @@ def with_defaults(document: Mapping[str, Any]) -> Filled:
 
 
 def _criticality(filled: Filled) -> Criticality:
-    """Return the declared criticality; the strictest while it is unreadable (the contract is refused anyway)."""
+    """Return the declared criticality; the strictest while it is unreadable (then it is refused)."""
     try:
         return Criticality(filled.text("app", "criticality") or "")
     except ValueError:
@@ -276,12 +292,18 @@ def _fill_rollout(filled: Filled, app_id: str, safeguards: CriticalityDefaults) 
     filled.put(("traffic", "route"), app_id)
     for track, stage, fallback in (("stable", "stage3", app_id), ("canary", "stage2", f"{app_id}-canary")):
         release = filled.text("stages", stage, "release")
-        filled.put(("traffic", f"{track}_service"), release or fallback, f"inherited from stages.{stage}.release")
+        filled.put(
+            ("traffic", f"{track}_service"), release or fallback, f"inherited from stages.{stage}.release"
+        )
     declared = filled.get("analysis", "min_samples")
     for at, _ in filled.tables("traffic", "steps"):
         samples = 50 if declared is None else declared
         filled.put(("traffic", "steps", at, "min_samples"), samples, "inherited from analysis.min_samples")
-        filled.put(("traffic", "steps", at, "checks"), _checks_of(filled, "stage2"), "inherited from stages.stage2.checks")
+        filled.put(
+            ("traffic", "steps", at, "checks"),
+            _checks_of(filled, "stage2"),
+            "inherited from stages.stage2.checks",
+        )
     filled.put(("analysis", "synthetic_path"), _first_health_path(filled))
     filled.put(("bake", "duration"), safeguards.bake, "criticality")
     filled.put(("bake", "checks"), _checks_of(filled, "stage3"), "inherited from stages.stage3.checks")
@@ -291,7 +313,11 @@ def _fill_rollout(filled: Filled, app_id: str, safeguards: CriticalityDefaults) 
 
 def _first_health_path(filled: Filled) -> str:
     """Return the path of the first health endpoint of Stage 2, else of any stage, else `/`."""
-    endpoints = [item for _, item in filled.tables("observability", "health_endpoints") if isinstance(item.get("url"), str)]
+    endpoints = [
+        item
+        for _, item in filled.tables("observability", "health_endpoints")
+        if isinstance(item.get("url"), str)
+    ]
     endpoints.sort(key=lambda item: item.get("stage") != "stage2")
     for endpoint in endpoints:
         try:

@@ -248,7 +248,7 @@ def scan(text: str) -> SourceMap:
     """Find every place in a file.
 
     Args:
-        text: The file, with newlines as `\\n`.
+        text: The file, with newlines as single line feeds.
     """
     return _Scanner(text).run()
 

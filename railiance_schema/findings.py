@@ -145,12 +145,14 @@ def _render_one(finding: Finding) -> str:
     previous = 0
     for label in labels:
         if label.line != previous:
-            lines.append(f"{label.line:>{margin}} | {label.source}")
+            lines.append(f"{label.line:>{margin}} | {label.source}".rstrip())
         previous = label.line
         mark = ("^" if label.primary else "-") * max(label.length, 1)
         lines.append(f"{' ' * margin} | {' ' * (label.column - 1)}{mark} {label.text}".rstrip())
     more = f"more: railiance explain {finding.code}"
     if finding.help:
         lines.append(f"{' ' * margin} = help: {finding.help}")
-    lines.append(f"{' ' * margin} = " + (f"path: {finding.key_path}          {more}" if finding.key_path else more))
+    lines.append(
+        f"{' ' * margin} = " + (f"path: {finding.key_path}          {more}" if finding.key_path else more)
+    )
     return "\n".join(lines)

@@ -11,15 +11,16 @@ from typing import Any
 from railiance_schema.app import Contract, Path
 from railiance_schema.findings import Finding
 from railiance_schema.report import At, Reporter
-from railiance_schema.secrets import strings
+from railiance_schema.secret_shapes import strings
 from railiance_schema.suggest import nearest
 from railiance_schema.words import StageName
 
 NAMES = ("app.id", "source.revision", "stage.name", "stage.namespace", "stage.release")
-ALLOWED_KEYS = frozenset(
-    "commands serve run argv command schema_version_command url address reference query stable_query "
-    "namespace release host host_header chart values".split()
-)
+_COMMAND_KEYS = {"commands", "serve", "run", "argv", "command", "schema_version_command"}
+_REFERENCE_KEYS = {"url", "address", "reference", "query", "stable_query"}
+_PLACE_KEYS = {"namespace", "release", "host", "host_header", "chart", "values"}
+FREE_TEXT_KEYS = frozenset({"description", "verification", "evidence", "reason"})
+ALLOWED_KEYS = frozenset(_COMMAND_KEYS | _REFERENCE_KEYS | _PLACE_KEYS)
 _TOKEN = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _ENV = re.compile(r"env\.([A-Za-z_][A-Za-z0-9_]*)")
 _LISTED = ("checks", "health_endpoints", "metrics", "logs")
@@ -47,10 +48,16 @@ def interpolation_findings(document: Mapping[str, Any], reporter: Reporter) -> l
         if "${{" not in value or any(isinstance(part, str) and part.startswith("x-") for part in path):
             continue
         key = next((part for part in reversed(path) if isinstance(part, str)), "")
-        if key not in ALLOWED_KEYS or path[0] in {"secrets", "app", "schema_version"}:
+        if key in FREE_TEXT_KEYS:
+            continue
+        if key not in ALLOWED_KEYS or path[0] in {"secrets", "app"}:
             message = f"`${{{{ … }}}}` is not filled in in `{key}`"
-            help_text = "it may stand in commands, urls, references, namespace, release, host, chart and values"
-            found.append(reporter.error("RAIL045", message, At(path, "stays as it is", on="value"), help=help_text))
+            help_text = (
+                "it may stand in commands, urls, references, namespace, release, host, chart and values"
+            )
+            found.append(
+                reporter.error("RAIL045", message, At(path, "stays as it is", on="value"), help=help_text)
+            )
             continue
         found += _name_findings(path, value, reporter)
     return found
@@ -66,16 +73,26 @@ def _name_findings(path: Path, value: str, reporter: Reporter) -> Iterator[Findi
             continue
         guess = nearest(name, NAMES)
         listed = ", ".join((*NAMES, "env.NAME"))
-        help_text = (f"did you mean `{guess}`? " if guess else "") + f"the names are {listed}; no functions, no nesting"
+        help_text = (
+            f"did you mean `{guess}`? " if guess else ""
+        ) + f"the names are {listed}; no functions, no nesting"
         yield reporter.error("RAIL046", "unknown name in `${{ … }}`", at, help=help_text)
 
 
 def resolve(
-    contract: Contract, document: Mapping[str, Any], stage: StageName, env: Mapping[str, str], reporter: Reporter
+    contract: Contract,
+    document: Mapping[str, Any],
+    stage: StageName,
+    env: Mapping[str, str],
+    reporter: Reporter,
 ) -> Resolved:
     """Fill in the expressions that one stage uses; those of other stages stay as they are."""
     declared = getattr(contract.stages, stage.value)
-    known = {"app.id": contract.app.id, "source.revision": contract.source.revision, "stage.name": stage.value}
+    known = {
+        "app.id": contract.app.id,
+        "source.revision": contract.source.revision,
+        "stage.name": stage.value,
+    }
     resolved = Resolved(copy.deepcopy(dict(document)))
     read: set[str] = set()
 
@@ -89,7 +106,9 @@ def resolve(
             if variable[1] not in env:
                 message = f"the variable `{variable[1]}` is not set"
                 help_text = f"export {variable[1]} before the command"
-                resolved.findings.append(reporter.error("RAIL047", message, At(path, on="value"), help=help_text))
+                resolved.findings.append(
+                    reporter.error("RAIL047", message, At(path, on="value"), help=help_text)
+                )
             return env.get(variable[1], "")
 
         return _TOKEN.sub(one, value)

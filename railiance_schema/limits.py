@@ -32,7 +32,9 @@ def limit_findings(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
         )
 
 
-def _too_weak(filled: Filled, criticality: Criticality, safeguards: CriticalityDefaults) -> Iterator[tuple[Path, str]]:
+def _too_weak(
+    filled: Filled, criticality: Criticality, safeguards: CriticalityDefaults
+) -> Iterator[tuple[Path, str]]:
     """Yield the path of each declared value below its limit, and the limit in words."""
     yield from _times(filled, criticality, safeguards)
     yield from _people(filled, criticality, safeguards)
@@ -46,7 +48,9 @@ def _too_weak(filled: Filled, criticality: Criticality, safeguards: CriticalityD
         yield ("approvals", "comment"), 'must be "required"'
 
 
-def _times(filled: Filled, criticality: Criticality, safeguards: CriticalityDefaults) -> Iterator[tuple[Path, str]]:
+def _times(
+    filled: Filled, criticality: Criticality, safeguards: CriticalityDefaults
+) -> Iterator[tuple[Path, str]]:
     longest: list[tuple[Path, Any]] = [
         (("stages", "stage1", "max_age"), safeguards.stage1_max_age),
         (("stages", "stage2", "max_age"), safeguards.stage2_max_age),
@@ -73,14 +77,19 @@ def _declared(filled: Filled, path: Path) -> Any:
         return None  # the model reports it
 
 
-def _people(filled: Filled, criticality: Criticality, safeguards: CriticalityDefaults) -> Iterator[tuple[Path, str]]:
+def _people(
+    filled: Filled, criticality: Criticality, safeguards: CriticalityDefaults
+) -> Iterator[tuple[Path, str]]:
     for stage, least in (("stage2", safeguards.people_stage2), ("stage3", safeguards.people_stage3)):
         asked = filled.get("stages", stage, "requires_approval") is True
         least = 0 if criticality is Criticality.LOW else least  # noqa: PLW2901 - a low app may do without anybody
         least = max(least, int(asked))  # noqa: PLW2901
         people = filled.get("approvals", stage)
         if isinstance(people, int) and people < least:
-            yield ("approvals", stage), f"at least {least}" + (", since the stage requires approval" if asked else "")
+            yield (
+                ("approvals", stage),
+                f"at least {least}" + (", since the stage requires approval" if asked else ""),
+            )
     exclude, roles = filled.get("approvals", "exclude"), filled.get("approvals", "roles")
     lacking = [who.value for who in safeguards.exclude if isinstance(exclude, list) and who not in exclude]
     if lacking:

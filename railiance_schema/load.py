@@ -81,21 +81,21 @@ def examine(data: str | bytes, path: str = PATH) -> Examined:
         return Examined(tuple(in_order(findings)), places=places)
     findings += interpolation_findings(document, reporter)
     filled = with_defaults({**document, "schema_version": CURRENT})
-    contract, wrong = _build(filled, document, reporter)
+    translator = Translator(document, filled.origins, reporter)
+    contract, wrong = _build(filled, translator)
     findings += wrong
-    findings += rule_findings(filled, reporter)
+    findings += [finding for finding in rule_findings(filled, reporter) if not translator.explains(finding)]
     if contract is None or any(finding.is_error for finding in findings):
         return Examined(tuple(in_order(findings)), None, filled, places)
     _know(contract, data, document, path)
     return Examined(tuple(in_order(findings)), contract, filled, places)
 
 
-def _build(filled: Filled, document: Mapping[str, Any], reporter: Reporter) -> tuple[Contract | None, list[Finding]]:
+def _build(filled: Filled, translator: Translator) -> tuple[Contract | None, list[Finding]]:
     try:
         return Contract.model_validate(filled.document), []
     except ValidationError as error:
-        listed = error.errors(include_url=False)
-        return None, Translator(document, reporter).findings(listed)
+        return None, translator.findings(error.errors(include_url=False))
 
 
 def _know(contract: Contract, data: str | bytes, document: Mapping[str, Any], path: str) -> None:
@@ -111,7 +111,7 @@ def interpolated(contract: Contract, stage: StageName, env: Mapping[str, str]) -
     reporter = Reporter(contract._path, SourceMap(lines=[]))  # noqa: SLF001
     resolved = resolve(contract, contract._document, stage, env, reporter)  # noqa: SLF001
     filled = with_defaults(resolved.document)
-    built, wrong = _build(filled, resolved.document, reporter)
+    built, wrong = _build(filled, Translator(resolved.document, filled.origins, reporter))
     broken = [finding for finding in rule_findings(filled, reporter) if finding.is_error]
     findings = [*resolved.findings, *wrong, *broken]
     if built is None or findings:

@@ -17,7 +17,9 @@ _VALUE_FLAGS = {
     "--since": "since",
     "--tail": "tail",
 }
-_OTHER_VALUE_FLAGS = frozenset({"--context", "--kubeconfig", "--limit-bytes", "--max-log-requests", "--since-time", "--cluster"})
+_OTHER_VALUE_FLAGS = frozenset(
+    {"--context", "--kubeconfig", "--limit-bytes", "--max-log-requests", "--since-time", "--cluster"}
+)
 _KINDS = {
     "po": "Pod",
     "pod": "Pod",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
 from railiance_schema.app import Path
 from railiance_schema.checks import CHECK_MODELS
+from railiance_schema.document import dotted
 from railiance_schema.findings import Finding
 from railiance_schema.report import At, Reporter, shown
 from railiance_schema.shape import field_at, homes, is_list, keys_of, model_at, model_of, table_name, words_of
@@ -38,20 +39,33 @@ class Translator:
 
     Args:
         document: The file's data, without defaults.
+        derived: Paths of values that defaults put there.
         reporter: Makes findings about the file.
     """
 
-    def __init__(self, document: Mapping[str, Any], reporter: Reporter) -> None:
+    def __init__(self, document: Mapping[str, Any], derived: Container[Path], reporter: Reporter) -> None:
         self.document = document
+        self.derived = derived
         self.reporter = reporter
         self.expected: set[Path] = set()
 
     def findings(self, errors: Iterable[ErrorDetails]) -> list[Finding]:
         """Translate all errors; a key that is only misspelt is not reported missing as well."""
         listed = list(errors)
+        said = [error for error in listed if not self._is_derived(self.path_of(error))]
+        listed = said or listed  # a derived value is wrong because another one is; unless nothing else is
         unknown = [self.unknown(error) for error in listed if error["type"] == "extra_forbidden"]
         found = [self.translate(error) for error in listed if error["type"] != "extra_forbidden"]
         return unknown + [finding for finding in found if finding is not None]
+
+    def explains(self, finding: Finding) -> bool:
+        """Say whether a finding only follows from a misspelt table, which is reported already."""
+        at = finding.key_path
+        names = [dotted(path) for path in self.expected]
+        return any(at == name or at.startswith((f"{name}.", f"{name}[")) for name in names)
+
+    def _is_derived(self, path: Path) -> bool:
+        return any(path[: end + 1] in self.derived for end in range(len(path)))
 
     def path_of(self, error: ErrorDetails) -> Path:
         """Return where an error stands in the file: pydantic names a check's type as if it were a key."""
@@ -64,7 +78,9 @@ class Translator:
         """Report a table or key that no model knows."""
         path = self.path_of(error)
         name, parent = str(path[-1]), path[:-1]
-        is_table = _holds_tables(error["input"]) and (not parent or path in self.reporter.places.headers or parent == ("stages",))
+        is_table = _holds_tables(error["input"]) and (
+            not parent or path in self.reporter.places.headers or parent == ("stages",)
+        )
         model = model_at(parent, self.document)
         valid = keys_of(model) if model else {}
         guess = nearest(name, valid)
@@ -72,8 +88,16 @@ class Translator:
             self.expected.add((*parent, guess))
         where = table_name(parent, self.document)
         message = f"unknown {'table' if is_table else 'key'} `{name}` in {where}"
-        kind = self.document["checks"][path[1]].get("type") if parent[:1] == ("checks",) and len(parent) == 2 else None
-        label = f'not a key of `type = "{kind}"`' if kind in CHECK_MODELS else f"not a {'table' if is_table else 'key'} of {where}"
+        kind = (
+            self.document["checks"][path[1]].get("type")
+            if parent[:1] == ("checks",) and len(parent) == 2
+            else None
+        )
+        label = (
+            f'not a key of `type = "{kind}"`'
+            if kind in CHECK_MODELS
+            else f"not a {'table' if is_table else 'key'} of {where}"
+        )
         return self.reporter.error(
             "RAIL020" if is_table else "RAIL021",
             message,
@@ -82,12 +106,20 @@ class Translator:
             help=self._help_for_unknown(name, parent, guess, list(valid), is_table=is_table),
         )
 
-    def _help_for_unknown(self, name: str, parent: Path, guess: str | None, valid: list[str], *, is_table: bool) -> str:
+    def _help_for_unknown(
+        self, name: str, parent: Path, guess: str | None, valid: list[str], *, is_table: bool
+    ) -> str:
         if parent == ("stages",):
             return "the stages are `stage1`, `stage2` and `stage3`; only these exist"
         if guess is not None:
-            return f"did you mean `[{'.'.join([*map(str, parent), guess])}]`?" if is_table else f"did you mean `{guess}`?"
-        elsewhere = [home for home in homes().get(name, ()) if home != table_name(parent, self.document).strip("`")]
+            return (
+                f"did you mean `[{'.'.join([*map(str, parent), guess])}]`?"
+                if is_table
+                else f"did you mean `{guess}`?"
+            )
+        elsewhere = [
+            home for home in homes().get(name, ()) if home != table_name(parent, self.document).strip("`")
+        ]
         if elsewhere and not is_table:
             return f"`{name}` belongs in {' or '.join(elsewhere[:3])}"
         return "it may hold " + ", ".join(f"`{key}`" for key in valid[:8]) + (", …" if len(valid) > 8 else "")
@@ -117,13 +149,9 @@ class Translator:
             return self._at_value(kind, message, path, "", context["help"])
         if kind in {"enum", "literal_error"}:
             return self.wrong_word(path, error["input"])
-        if kind in _BOUNDS:
-            key, words = _BOUNDS[kind]
-            message = f"`{name}` must be {words} {context[key]}, not {shown(name, error['input'])}"
-            return self._at_value("RAIL025", message, path, "out of range", "")
-        if kind == "finite_number":
-            return self._at_value("RAIL025", f"`{name}` must be a finite number", path, "", "")
-        return self.wrong_type(path, error["input"], _WANTED.get(kind))
+        if kind in _WANTED:
+            return self.wrong_type(path, error["input"], _WANTED[kind])
+        return self._at_value("RAIL025", _bound(name, error), path, "out of range", "")
 
     def missing(self, path: Path) -> Finding | None:
         """Report a key that is not there, at the header of its table."""
@@ -132,7 +160,10 @@ class Translator:
         name, parent = _name(path), path[:-1]
         field = field_at(path, self.document)
         if field is not None and model_of(field.annotation) is not None and not is_list(field.annotation):
-            message, help_text = f"the table `[{'.'.join(map(str, path))}]` is missing", f"{field.description}"
+            message, help_text = (
+                f"the table `[{'.'.join(map(str, path))}]` is missing",
+                f"{field.description}",
+            )
         else:
             message = f"`{name}` is missing in {table_name(parent, self.document)}"
             help_text = f"`{name}`: {field.description}" if field is not None and field.description else ""
@@ -149,15 +180,16 @@ class Translator:
         if not isinstance(value, str):
             return self.wrong_type(path, value, "a word in quotes")
         guess = nearest(value, words)
-        listed = ", ".join(f'"{word}"' + (f" ({meaning})" if meaning else "") for word, meaning in words.items())
+        listed = ", ".join(
+            f'"{word}"' + (f" ({meaning})" if meaning else "") for word, meaning in words.items()
+        )
         help_text = (f'did you mean "{guess}"? ' if guess else "") + f"the words are {listed}"
         message = f"`{name}` cannot be {shown(name, value)}"
         return self._at_value("RAIL024", message, path, "not one of the words", help_text)
 
-    def wrong_type(self, path: Path, value: Any, wanted: str | None) -> Finding:
+    def wrong_type(self, path: Path, value: Any, wanted: str) -> Finding:
         """Report a value of the wrong TOML type."""
         name = _name(path)
-        wanted = wanted or "another value"
         message = f"`{name}` must be {wanted}, not {_type_name(value)}"
         help_text = ""
         if wanted == "a list" and not isinstance(value, dict):
@@ -175,6 +207,14 @@ def _name(path: Path) -> str:
     return next((str(part) for part in reversed(path) if isinstance(part, str)), "the contract")
 
 
+def _bound(name: str, error: ErrorDetails) -> str:
+    """Say which bound a number breaks."""
+    if error["type"] in _BOUNDS:
+        key, words = _BOUNDS[error["type"]]
+        return f"`{name}` must be {words} {error['ctx'][key]}, not {shown(name, error['input'])}"
+    return f"`{name}` cannot be {shown(name, error['input'])}"
+
+
 def _value(code: str, name: str, value: Any) -> str:
     return f": {shown(name, value)}" if code == "RAIL025" and isinstance(value, str | int | float) else ""
 
@@ -187,4 +227,6 @@ def _type_name(value: Any) -> str:
 
 
 def _holds_tables(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value))
+    return isinstance(value, dict) or (
+        isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+    )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from railiance_schema.document import Mark, Path, SourceMap, dotted
 from railiance_schema.findings import Finding, Label, Severity
-from railiance_schema.secrets import looks_secret, redact
+from railiance_schema.secret_shapes import looks_secret, redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +38,30 @@ class Reporter:
 
     def error(self, code: str, message: str, at: At, *also: At, help: str = "") -> Finding:  # noqa: A002
         """Return an error at a key, with further places that explain it."""
-        return self.finding(code, message, at, also, help)
+        return self._finding(code, message, (at, *also), help, Severity.ERROR)
 
     def warning(self, code: str, message: str, at: At, *also: At, help: str = "") -> Finding:  # noqa: A002
         """Return a warning at a key."""
-        return self.finding(code, message, at, also, help, Severity.WARNING)
+        return self._finding(code, message, (at, *also), help, Severity.WARNING)
 
-    def finding(  # noqa: D417 - the arguments are the fields of a finding
+    def _finding(
         self,
         code: str,
         message: str,
-        at: At,
-        also: Iterable[At] = (),
-        help: str = "",  # noqa: A002
-        severity: Severity = Severity.ERROR,
+        places: tuple[At, ...],
+        help: str,  # noqa: A002
+        severity: Severity,
     ) -> Finding:
-        """Return a finding at a key."""
-        mark = self._mark(at)
-        labels = [self.label(mark, at.text, primary=True)]
-        labels += [self.label(self._mark(other), other.text) for other in also if self._mark(other) != mark]
-        return Finding(code, severity, message, self.path, mark.line, mark.column, tuple(labels), help, dotted(at.path))
+        marks = [self._mark(at) for at in places]
+        labels = [
+            self.label(mark, at.text, primary=number == 0)
+            for number, (mark, at) in enumerate(zip(marks, places, strict=True))
+            if number == 0 or mark != marks[0]
+        ]
+        first, key_path = marks[0], dotted(places[0].path)
+        return Finding(
+            code, severity, message, self.path, first.line, first.column, tuple(labels), help, key_path
+        )
 
     def at_mark(self, code: str, message: str, mark: Mark, label: str = "", help: str = "") -> Finding:  # noqa: A002
         """Return an error at a place that is no key, as in a file that is no TOML."""

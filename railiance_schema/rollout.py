@@ -39,14 +39,19 @@ class Promotion(Table):
     """How a candidate becomes stable."""
 
     strategy: Annotated[PromotionStrategy, Lax] = Field(
-        description="Way of the promotion.", json_schema_extra=derived("recreate with [stateful], else canary")
+        description="Way of the promotion.",
+        json_schema_extra=derived("recreate with [stateful], else canary"),
     )
-    surge: bool = Field(default=True, description="Whether the canary track grows to full size while promoting.")
+    surge: bool = Field(
+        default=True, description="Whether the canary track grows to full size while promoting."
+    )
     standby: bool = Field(
         description="Whether the previous candidate is kept warm through the bake.",
         json_schema_extra=derived("by criticality"),
     )
-    keep_canary: Duration = Field(default=parse_duration("24h"), description="How long canary pods stay after a PASS.")
+    keep_canary: Duration = Field(
+        default=parse_duration("24h"), description="How long canary pods stay after a PASS."
+    )
 
 
 class Header(Table):
@@ -59,12 +64,17 @@ class Header(Table):
 class Step(Table):
     """One weight, held for one window."""
 
-    weight: Annotated[int, Field(ge=1, le=100)] = Field(description="Percent of requests to the canary track.")
+    weight: Annotated[int, Field(ge=1, le=100)] = Field(
+        description="Percent of requests to the canary track."
+    )
     window: Duration = Field(description="How long the weight is held at least.")
     min_samples: Count = Field(
-        description="Canary requests before the step may close.", json_schema_extra=derived("that of [analysis]")
+        description="Canary requests before the step may close.",
+        json_schema_extra=derived("that of [analysis]"),
     )
-    checks: Names = Field(description="Ids checked in this step.", json_schema_extra=derived("those of stage2"))
+    checks: Names = Field(
+        description="Ids checked in this step.", json_schema_extra=derived("those of stage2")
+    )
     approval: bool = Field(default=False, description="Whether a person confirms before this step.")
 
 
@@ -95,7 +105,9 @@ class Traffic(Table):
     split_tolerance: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
         default=1.5, description="Factor by which observed odds may differ from planned odds."
     )
-    drain: Duration = Field(default=parse_duration("30s"), description="Wait before a left track scales down.")
+    drain: Duration = Field(
+        default=parse_duration("30s"), description="Wait before a left track scales down."
+    )
     steps: Annotated[tuple[Step, ...], Lax] = Field(default=(), description="Weights, strictly rising.")
 
 
@@ -127,34 +139,48 @@ class Analysis(Table):
     latency_worst_abs: Ratio = Field(default=0.02, description="As `worst_abs`, for slow requests.")
     false_alarm: Ratio = Field(default=0.01, description="Chance to abort an acceptable canary.")
     false_pass: Ratio = Field(default=0.05, description="Chance to pass an unacceptable canary.")
-    blip: Duration = Field(default=parse_duration("10s"), description="Length of a disturbance that is forgiven.")
+    blip: Duration = Field(
+        default=parse_duration("10s"), description="Length of a disturbance that is forgiven."
+    )
     dispersion: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
         default=1.0, description="How much requests fail in bursts; 1 = independently."
     )
     trip: Trip = Field(default_factory=Trip, description="The wire that aborts at once.")
     restart_limit: Count = Field(default=0, description="Canary restarts that are still fine.")
     min_samples: Count = Field(default=50, description="Canary requests per step.")
-    pass_rule: Annotated[PassRule, Lax] = Field(default=PassRule.EVIDENCE, description="When Stage 2 may PASS.")
-    both_bad: Annotated[HoldOrAbort, Lax] = Field(default=HoldOrAbort.HOLD, description="If both tracks break the SLO.")
+    pass_rule: Annotated[PassRule, Lax] = Field(
+        default=PassRule.EVIDENCE, description="When Stage 2 may PASS."
+    )
+    both_bad: Annotated[HoldOrAbort, Lax] = Field(
+        default=HoldOrAbort.HOLD, description="If both tracks break the SLO."
+    )
     slo_action: Annotated[HoldOrAbort, Lax] = Field(
         default=HoldOrAbort.HOLD, description="If only the canary breaks the SLO."
     )
     fix_forward: bool = Field(default=False, description="Whether a stable below its SLO does not block.")
-    on_unknown: Annotated[OnUnknown, Lax] = Field(default=OnUnknown.ASK, description="If the judge cannot tell.")
-    on_no_data: Annotated[OnNoData, Lax] = Field(default=OnNoData.HOLD, description="If there is nothing to judge.")
+    on_unknown: Annotated[OnUnknown, Lax] = Field(
+        default=OnUnknown.ASK, description="If the judge cannot tell."
+    )
+    on_no_data: Annotated[OnNoData, Lax] = Field(
+        default=OnNoData.HOLD, description="If there is nothing to judge."
+    )
     hold_for: Duration = Field(
-        default=parse_duration("30m"), description="How long UNKNOWN may hold before traffic returns to stable."
+        default=parse_duration("30m"),
+        description="How long UNKNOWN may hold before traffic returns to stable.",
     )
     synthetic_rps: Factor = Field(default=5.0, description="Synthetic requests per second.")
     synthetic_path: UrlPath = Field(
-        description="Path of synthetic requests.", json_schema_extra=derived("path of the first health endpoint")
+        description="Path of synthetic requests.",
+        json_schema_extra=derived("path of the first health endpoint"),
     )
 
 
 class Bake(Table):
     """The watch after a promotion."""
 
-    duration: Duration = Field(description="Length of the watch.", json_schema_extra=derived("by criticality"))
+    duration: Duration = Field(
+        description="Length of the watch.", json_schema_extra=derived("by criticality")
+    )
     checks: Names = Field(description="Ids checked meanwhile.", json_schema_extra=derived("those of stage3"))
     on_fail: Annotated[OnBakeFail, Lax] = Field(
         description="What a FAIL leads to.", json_schema_extra=derived("rollback; ask if not reversible")

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from urllib.parse import urlsplit
+from itertools import pairwise
 
 from pydantic_core import PydanticCustomError
 
-from railiance_schema.app import Path, is_mutable
-from railiance_schema.defaults import Filled
+from railiance_schema.app import Path
+from railiance_schema.defaults import STAGES, Filled
 from railiance_schema.findings import Finding
 from railiance_schema.limits import limit_findings
 from railiance_schema.logs import parse_log_reference
 from railiance_schema.report import At, Reporter, shown
+from railiance_schema.risks import RISKS
 from railiance_schema.scalars import INTERPOLATION, parse_duration
 from railiance_schema.suggest import nearest
 
-STAGES = ("stage1", "stage2", "stage3")
-DATABASES = frozenset({"postgres", "postgresql", "mysql", "mariadb", "mongodb", "database", "sqlite", "cnpg", "object-store"})
 ID_TABLES: tuple[tuple[Path, str], ...] = (
     (("checks",), "id"),
     (("observability", "health_endpoints"), "name"),
@@ -35,27 +34,21 @@ def rule_findings(filled: Filled, reporter: Reporter) -> list[Finding]:
     return [finding for rule in RULES for finding in rule(filled, reporter)]
 
 
-def enabled(filled: Filled, stage: str) -> bool:
-    """Say whether a stage has a table that does not switch it off."""
-    return isinstance(filled.get("stages", stage), dict) and filled.get("stages", stage, "enabled") is not False
-
-
-def weighted(filled: Filled) -> bool:
-    """Say whether the contract itself sends users to the canary by weight."""
-    return filled.get("traffic", "mode") == "weighted"
-
-
 def stage_order(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
     """Stage N enabled needs N-1 enabled."""
-    for before, stage in zip(STAGES, STAGES[1:], strict=False):
-        if enabled(filled, stage) and not enabled(filled, before):
-            also = [At(("stages", before), f"{before} is switched off here")] if filled.get("stages", before) else []
+    for before, stage in pairwise(STAGES):
+        if filled.enabled(stage) and not filled.enabled(before):
+            also = (
+                [At(("stages", before), f"{before} is switched off here")]
+                if filled.get("stages", before)
+                else []
+            )
             yield reporter.error(
                 "RAIL030",
                 f"{stage} is enabled, {before} is not: stages cannot be skipped",
                 At(("stages", stage), f"needs {before}"),
                 *also,
-                help=f"enable `[stages.{before}]`; in an emergency `railiance break-glass` is the path, not the contract",
+                help=f"enable `[stages.{before}]`; in an emergency `railiance break-glass` is the path",
             )
 
 
@@ -67,7 +60,10 @@ def check_ids(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
     lists += [("traffic", "steps", at, "checks") for at, _ in filled.tables("traffic", "steps")]
     wanted = [(path, filled.get(*path)) for path in lists if path not in filled.origins]
     places: list[tuple[Path, object]] = [
-        ((*path, at), item) for path, items in wanted if isinstance(items, list) for at, item in enumerate(items)
+        ((*path, at), item)
+        for path, items in wanted
+        if isinstance(items, list)
+        for at, item in enumerate(items)
     ]
     for at, item in filled.tables("platform", "dependencies"):
         places.append((("platform", "dependencies", at, "check"), item.get("check")))
@@ -86,7 +82,11 @@ def unique_ids(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
         first = seen.setdefault(identifier, path)
         if first == path:
             continue
-        if first[0] == "checks" and path[1:2] == ("health_endpoints",) and filled.get(*first, "type") == "http":
+        if (
+            first[0] == "checks"
+            and path[1:2] == ("health_endpoints",)
+            and filled.get(*first, "type") == "http"
+        ):
             yield from _binding(filled, reporter, first, path)
             continue
         message = f"the id {shown('id', identifier)} is used twice"
@@ -123,41 +123,50 @@ def _ids(filled: Filled) -> Iterator[tuple[str, Path]]:
 def releases(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
     """The canary must not overwrite stable."""
     two, three = ("stages", "stage2"), ("stages", "stage3")
-    if not (enabled(filled, "stage2") and enabled(filled, "stage3")):
+    if not (filled.enabled("stage2") and filled.enabled("stage3")):
         return
     same_place = filled.get(*two, "namespace") == filled.get(*three, "namespace")
     release = filled.text(*two, "release")
     if same_place and release is not None and release == filled.text(*three, "release"):
         yield reporter.error(
             "RAIL032",
-            f"stage2 and stage3 have the same release {shown('release', release)}: the canary would overwrite stable",
+            f"stage2 and stage3 share {shown('release', release)}: the canary would overwrite stable",
             At((*two, "release"), "the canary", on="value"),
             At((*three, "release"), "stable", on="value"),
             help=f'did you mean `release = "{release}-canary"` in `[stages.stage2]`?',
         )
-    if weighted(filled) and not same_place and filled.get(*two, "namespace") and filled.get(*three, "namespace"):
+    if (
+        filled.weighted
+        and not same_place
+        and filled.get(*two, "namespace")
+        and filled.get(*three, "namespace")
+    ):
         yield reporter.error(
             "RAIL037",
             "weighted traffic needs both tracks in one namespace",
             At((*two, "namespace"), "the canary", on="value"),
             At((*three, "namespace"), "stable", on="value"),
-            help="use the namespace of stage3, or `mode = \"isolated\"` in `[traffic]`",
+            help='use the namespace of stage3, or `mode = "isolated"` in `[traffic]`',
         )
 
 
 def rollback_ability(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
     """An enabled stage3 needs a way back that can act on the artifact."""
-    if not enabled(filled, "stage3"):
+    if not filled.enabled("stage3"):
         return
     stage = At(("stages", "stage3"), "stage3 is enabled here")
     if not isinstance(filled.get("rollback"), dict):
         help_text = 'add `[rollback]` with `strategy = "helm-revision"` and `verification = "…"`'
-        yield reporter.error("RAIL033", "stage3 is enabled without a `[rollback]` table", stage, help=help_text)
+        yield reporter.error(
+            "RAIL033", "stage3 is enabled without a `[rollback]` table", stage, help=help_text
+        )
         return
     for key, meaning in (("strategy", "the way back"), ("verification", "how a person sees that it worked")):
         if filled.get("rollback", key) is None:
             message = f"`{key}` is missing in `[rollback]`; an enabled stage3 needs it"
-            yield reporter.error("RAIL022", message, At(("rollback", key), f"no `{key}`"), stage, help=f"`{key}`: {meaning}")
+            yield reporter.error(
+                "RAIL022", message, At(("rollback", key), f"no `{key}`"), stage, help=f"`{key}`: {meaning}"
+            )
     strategy, artifact = filled.get("rollback", "strategy"), filled.get("source", "artifact")
     at = At(("rollback", "strategy"), "cannot act on it", on="value")
     if strategy == "helm-revision" and artifact == "bundle":
@@ -187,7 +196,7 @@ def critical_approval(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
 def data_and_traffic(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
     """Two versions must not share one store, and what cannot be undone is not undone without asking."""
     strategy = filled.get("stateful", "strategy")
-    if isinstance(filled.get("stateful"), dict) and weighted(filled) and strategy != "read-only-canary":
+    if isinstance(filled.get("stateful"), dict) and filled.weighted and strategy != "read-only-canary":
         where = ("traffic", "mode") if ("traffic", "mode") not in filled.origins else ("traffic", "steps")
         yield reporter.error(
             "RAIL038",
@@ -215,9 +224,11 @@ def data_and_traffic(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
 def stage_content(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
     """An enabled stage1 has something to do; what only stage1 does stands only there."""
     one = ("stages", "stage1")
-    if enabled(filled, "stage1") and not filled.get(*one, "commands") and not filled.get(*one, "checks"):
+    if filled.enabled("stage1") and not filled.get(*one, "commands") and not filled.get(*one, "checks"):
         message = "stage1 is enabled, but has neither a command nor a check: it would prove nothing"
-        yield reporter.error("RAIL040", message, At(one, "nothing to do"), help='e.g. `commands = ["make test"]`')
+        yield reporter.error(
+            "RAIL040", message, At(one, "nothing to do"), help='e.g. `commands = ["make test"]`'
+        )
     for stage in ("stage2", "stage3"):
         if filled.get("stages", stage, "serve") is not None:
             message = f"`serve` has no meaning in {stage}"
@@ -228,19 +239,21 @@ def stage_content(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
 def traffic_steps(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
     """Weights rise, and weighted traffic has a public host."""
     before: tuple[int, Path] | None = None
-    for at, step in filled.tables("traffic", "steps"):
-        weight, path = step.get("weight"), ("traffic", "steps", at, "weight")
+    for number, step in filled.tables("traffic", "steps"):
+        weight, path = step.get("weight"), ("traffic", "steps", number, "weight")
         if not isinstance(weight, int):
             continue
         if before is not None and weight <= before[0]:
             message = f"the weights of the steps must rise: {weight} follows {before[0]}"
             also = At(before[1], "the step before", on="value")
-            yield reporter.error("RAIL041", message, At(path, "not higher", on="value"), also, help="put the steps in order")
+            yield reporter.error(
+                "RAIL041", message, At(path, "not higher", on="value"), also, help="put the steps in order"
+            )
         before = (weight, path)
-    if weighted(filled) and filled.get("traffic", "host") is None:
+    if filled.weighted and filled.get("traffic", "host") is None:
         message = "`host` is missing in `[traffic]`; weighted traffic needs it"
         at = At(("traffic", "host"), "no `host`")
-        yield reporter.error("RAIL022", message, at, help="`host`: public host name, e.g. \"hello.example\"")
+        yield reporter.error("RAIL022", message, at, help='`host`: public host name, e.g. "hello.example"')
 
 
 def check_content(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
@@ -248,14 +261,18 @@ def check_content(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
     for at, check in filled.tables("checks"):
         path: Path = ("checks", at)
         if check.get("type") == "command" and ("run" in check) == ("argv" in check):
-            message = "a command check needs one of `run` and `argv`" + (", not both" if "run" in check else "")
+            message = "a command check needs one of `run` and `argv`" + (
+                ", not both" if "run" in check else ""
+            )
             help_text = '`run = "tests/smoke.sh"`, or `argv = ["tests/smoke.sh"]`'
             yield reporter.error("RAIL043", message, At(path, "which command?"), help=help_text)
         if check.get("type") == "promql":
             yield from _bound(filled, reporter, path, may_lack=False)
         if check.get("type") == "kubernetes" and ("jsonpath" in check) != ("equals" in check):
             message = "`jsonpath` and `equals` need each other"
-            yield reporter.error("RAIL043", message, At(path, "only one of them"), help="give both, or neither")
+            yield reporter.error(
+                "RAIL043", message, At(path, "only one of them"), help="give both, or neither"
+            )
     for at, _ in filled.tables("observability", "metrics"):
         yield from _bound(filled, reporter, ("observability", "metrics", at), may_lack=True)
 
@@ -265,10 +282,14 @@ def _bound(filled: Filled, reporter: Reporter, path: Path, *, may_lack: bool) ->
     relative = filled.get(*path, "stable_query") is not None
     if (compare is None) != (threshold is None):
         message = "`compare` and `threshold` need each other"
-        yield reporter.error("RAIL044", message, At(path, "only one of them"), help='e.g. `compare = "<"`, `threshold = 0.5`')
+        yield reporter.error(
+            "RAIL044", message, At(path, "only one of them"), help='e.g. `compare = "<"`, `threshold = 0.5`'
+        )
     elif relative and threshold is not None:
         message = "a check has an absolute bound or a relative one, not both"
-        yield reporter.error("RAIL044", message, At(path, "two bounds"), help="drop `threshold` or `stable_query`")
+        yield reporter.error(
+            "RAIL044", message, At(path, "two bounds"), help="drop `threshold` or `stable_query`"
+        )
     elif not relative and threshold is None:
         if may_lack:
             message = "metric without a bound: recorded, never judged"
@@ -291,7 +312,9 @@ def log_references(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
         except ValueError as error:
             place = At(("observability", "logs", at, "reference"), "cannot be read", on="value")
             help_text = "e.g. `kubectl logs -n hello-web deploy/hello-web-canary`"
-            yield reporter.error("RAIL049", f"`reference` is not a plain `kubectl logs` line: {error}", place, help=help_text)
+            yield reporter.error(
+                "RAIL049", f"`reference` is not a plain `kubectl logs` line: {error}", place, help=help_text
+            )
 
 
 def group_members(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
@@ -307,14 +330,27 @@ def analysis_bounds(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
     """Bounds that are compared with each other stand in the right order."""
     table = "analysis"
     for low, high in (("tolerance_abs", "worst_abs"), ("latency_tolerance_abs", "latency_worst_abs")):
-        defaults = {"tolerance_abs": 0.001, "worst_abs": 0.01, "latency_tolerance_abs": 0.005, "latency_worst_abs": 0.02}
-        values = [filled.get(table, key) if filled.get(table, key) is not None else defaults[key] for key in (low, high)]
+        defaults = {
+            "tolerance_abs": 0.001,
+            "worst_abs": 0.01,
+            "latency_tolerance_abs": 0.005,
+            "latency_worst_abs": 0.02,
+        }
+        values = [
+            filled.get(table, key) if filled.get(table, key) is not None else defaults[key]
+            for key in (low, high)
+        ]
         if all(isinstance(value, int | float) for value in values) and values[0] >= values[1]:
             message = f"`{low}` ({values[0]}) must be smaller than `{high}` ({values[1]})"
             said = low if filled.get(table, low) is not None else high
             also = At((table, high), "the unacceptable share", on="value")
-            yield reporter.error("RAIL055", message, At((table, said), "", on="value"), also, help="or nothing could ever pass")
-    earliest, latest = _duration(filled, table, "earliest", "5m"), _duration(filled, table, "max_window", "2h")
+            yield reporter.error(
+                "RAIL055", message, At((table, said), "", on="value"), also, help="or nothing could ever pass"
+            )
+    earliest, latest = (
+        _duration(filled, table, "earliest", "5m"),
+        _duration(filled, table, "max_window", "2h"),
+    )
     if earliest is not None and latest is not None and earliest > latest:
         message = "`earliest` lies behind `max_window`"
         said = "earliest" if filled.get(table, "earliest") is not None else "max_window"
@@ -328,67 +364,6 @@ def _duration(filled: Filled, table: str, key: str, default: str) -> timedelta |
         return parse_duration(default if value is None else value)
     except PydanticCustomError:
         return None  # the model reports it
-
-
-def revision(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
-    """A revision that moves is legal; evidence binds what it meant."""
-    value = filled.text("source", "revision")
-    if value is not None and is_mutable(value):
-        help_text = "legal; a commit or tag says for ever what was meant. Evidence binds the resolved commit"
-        at = At(("source", "revision"), "may mean another commit tomorrow", on="value")
-        yield reporter.warning("RAIL101", f"{shown('revision', value).strip(chr(34))} is mutable", at, help=help_text)
-
-
-def data_without_stateful(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
-    """An app with a database and no `[stateful]` is legal; its rollback covers manifests only."""
-    if isinstance(filled.get("stateful"), dict):
-        return
-    for at, item in filled.tables("platform", "dependencies"):
-        if isinstance(item.get("kind"), str) and item["kind"].lower() in DATABASES:
-            message = "a database, but no `[stateful]` table: a rollback does not cover the data"
-            place = At(("platform", "dependencies", at), "the database")
-            yield reporter.warning("RAIL103", message, place, help="say in `[stateful]` how data is backed up and restored")
-
-
-def stable_addressed(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
-    """A Stage 2 endpoint that leads to stable says nothing about the canary."""
-    stable, canary = filled.text("traffic", "stable_service"), filled.text("traffic", "canary_service")
-    release = filled.text("stages", "stage3", "release")
-    if stable is None or canary is None or not enabled(filled, "stage2"):
-        return
-    for at, item in filled.tables("observability", "health_endpoints"):
-        host = _host_label(item.get("url")) if item.get("stage") == "stage2" else None
-        if host is None or host == canary or host.startswith(f"{canary}-"):
-            continue
-        if host == stable or (release is not None and host.startswith(f"{release}-")):
-            message = "this stage2 endpoint addresses the stable Service"
-            place = At(("observability", "health_endpoints", at, "url"), "stable answers here", on="value")
-            help_text = f"use the canary's Service `{canary}`; the canary's own pods are probed in any case"
-            yield reporter.warning("RAIL104", message, place, help=help_text)
-
-
-def _host_label(url: object) -> str | None:
-    """Return the first label of a cluster-local address."""
-    try:
-        host = urlsplit(url).hostname if isinstance(url, str) else None
-    except ValueError:
-        return None
-    if host is None or (host.count(".") and not host.endswith((".svc", ".svc.cluster.local"))):
-        return None
-    return host.split(".")[0]
-
-
-def unused_defaults(filled: Filled, reporter: Reporter) -> Iterator[Finding]:
-    """A default that no stage takes over misleads its reader."""
-    for key in ("timeout", "cluster", "chart", "values_dir"):
-        if filled.get("stages", "defaults", key) is None:
-            continue
-        origin = f"inherited from stages.defaults.{key}"
-        target = "values" if key == "values_dir" else key
-        if not any(filled.origins.get(("stages", stage, target)) == origin for stage in STAGES):
-            message = f"no stage uses the default `{key}`"
-            place = At(("stages", "defaults", key), "every stage says its own")
-            yield reporter.warning("RAIL105", message, place, help="take it out")
 
 
 RULES = (
@@ -406,8 +381,5 @@ RULES = (
     group_members,
     analysis_bounds,
     limit_findings,
-    revision,
-    data_without_stateful,
-    stable_addressed,
-    unused_defaults,
+    *RISKS,
 )

@@ -39,16 +39,22 @@ class Stateful(Table):
     strategy: Annotated[StatefulStrategy, Lax] = Field(description="How Stage 2 proves the candidate.")
     claims: Texts = Field(description="Names of the PersistentVolumeClaims.")
     database: Name | None = Field(default=None, description="Name of the dependency that is the database.")
-    schema_version_command: Text | None = Field(default=None, description="Prints the app's schema version on one line.")
+    schema_version_command: Text | None = Field(
+        default=None, description="Prints the app's schema version on one line."
+    )
     clone_namespace: DnsLabel = Field(
         description="Namespace of the shadow clone.", json_schema_extra=derived("<stage3 namespace>-shadow")
     )
     clone_ttl: Duration = Field(default=parse_duration("24h"), description="Life of the clone after a PASS.")
     mute_values: Text | None = Field(default=None, description="Values file that keeps the clone silent.")
-    downtime_budget: Duration = Field(default=parse_duration("30m"), description="Longest announced downtime.")
+    downtime_budget: Duration = Field(
+        default=parse_duration("30m"), description="Longest announced downtime."
+    )
     rpo_max: Duration | None = Field(default=None, description="Greatest age of data after a restore.")
     rto_max: Duration | None = Field(default=None, description="Longest time of a restore.")
-    retain: Duration = Field(default=parse_duration("14d"), description="How long backup and old volumes are kept.")
+    retain: Duration = Field(
+        default=parse_duration("14d"), description="How long backup and old volumes are kept."
+    )
     drill_max_age: Duration | None = Field(
         description="Greatest age of the restore drill; 0 = the drill of this run, none = no drill needed.",
         json_schema_extra=derived("by criticality"),
@@ -63,8 +69,12 @@ class Stateful(Table):
 class Approvals(Table):
     """Who must say yes."""
 
-    stage2: Count = Field(description="People needed before Stage 2.", json_schema_extra=derived("by criticality"))
-    stage3: Count = Field(description="People needed before Stage 3.", json_schema_extra=derived("by criticality"))
+    stage2: Count = Field(
+        description="People needed before Stage 2.", json_schema_extra=derived("by criticality")
+    )
+    stage3: Count = Field(
+        description="People needed before Stage 3.", json_schema_extra=derived("by criticality")
+    )
     roles: Names = Field(
         description="Roles that may approve; empty = any person of the trust file.",
         json_schema_extra=derived("by criticality"),
@@ -111,7 +121,9 @@ class Group(Table):
 
     name: Name = Field(description="Name of the group.")
     order: int = Field(description="Place in the order of promotion; rolled back in reverse.")
-    members: Annotated[tuple[AppId, ...], Lax] = Field(description="Ids of all members, the same in each contract.")
+    members: Annotated[tuple[AppId, ...], Lax] = Field(
+        description="Ids of all members, the same in each contract."
+    )
 
 
 class Upstream(Table):

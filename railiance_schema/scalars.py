@@ -33,7 +33,7 @@ def wrong(code: str, what: str, help: str = "") -> PydanticCustomError:  # noqa:
         what: What is wrong with the value, as the end of "`key` …".
         help: The edit that mends it.
     """
-    return PydanticCustomError(code, "{what}", {"what": what, "help": help})  # type: ignore[arg-type]  # a code is a literal string to them
+    return PydanticCustomError(code, "{what}", {"what": what, "help": help})
 
 
 def parse_duration(value: Any) -> timedelta:
@@ -44,7 +44,9 @@ def parse_duration(value: Any) -> timedelta:
         raise wrong("RAIL023", "must be a duration in quotes", 'write an integer and a unit, e.g. "10s"')
     match = re.fullmatch(r"([0-9]{1,9})(ms|s|m|h|d)", value)
     if match is None:
-        raise wrong("RAIL025", "is not a duration", 'write an integer and one of ms, s, m, h, d, e.g. "90s" or "15m"')
+        raise wrong(
+            "RAIL025", "is not a duration", 'write an integer and one of ms, s, m, h, d, e.g. "90s" or "15m"'
+        )
     try:
         return timedelta(**{_UNITS[match[2]]: int(match[1])})
     except OverflowError as error:
@@ -65,6 +67,22 @@ def suggest_id(value: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-") or "my-app"
 
 
+def is_mutable(revision: str) -> bool:
+    """Say whether a source_revision may mean another commit tomorrow.
+
+    `git:<ref>` is immutable only for a commit or something that looks like a version; a bare word only
+    when it is not one of the usual branch names.
+    """
+    reference = revision.removeprefix("git:").removeprefix("refs/heads/")
+    if revision.startswith(("refs/heads/", "git:refs/heads/")):
+        return True
+    if re.fullmatch(r"[0-9a-f]{7,64}", reference) or reference.startswith("refs/tags/"):
+        return False
+    if reference != revision:
+        return re.match(r"v?[0-9]", reference) is None
+    return reference.lower() in {"main", "master", "trunk", "develop", "dev", "head", "latest"}
+
+
 def _pattern(regex: str, what: str, help: str) -> Callable[[str], str]:  # noqa: A002
     """Return a validator: the whole value matches, or is still to be interpolated."""
     compiled = re.compile(regex)
@@ -79,7 +97,9 @@ def _pattern(regex: str, what: str, help: str) -> Callable[[str], str]:  # noqa:
 
 def _not_empty(value: str) -> str:
     if not value.strip():
-        raise wrong("RAIL026", "must not be empty", "write a value, or take the key out if it may be left out")
+        raise wrong(
+            "RAIL026", "must not be empty", "write a value, or take the key out if it may be left out"
+        )
     return value
 
 
@@ -95,7 +115,7 @@ def _app_id(value: str) -> str:
         raise wrong(
             "RAIL025",
             f"has {len(value)} characters, at most 46 fit",
-            "Kubernetes labels allow 63, Helm 53, and an id with `-canary` behind it 46: choose a shorter one",
+            "Kubernetes labels allow 63, Helm 53, and an id with `-canary` 46: choose a shorter one",
         )
     return value
 
@@ -115,7 +135,11 @@ def _dns_label(value: str) -> str:
 def _release(value: str) -> str:
     _dns_label(value)
     if INTERPOLATION not in value and len(value) > 53:
-        raise wrong("RAIL025", f"has {len(value)} characters", "Helm allows 53 for a release name: choose a shorter one")
+        raise wrong(
+            "RAIL025",
+            f"has {len(value)} characters",
+            "Helm allows 53 for a release name: choose a shorter one",
+        )
     return value
 
 
@@ -172,7 +196,9 @@ def _regex(value: str) -> str:
     try:
         re.compile(value)
     except re.error as error:
-        raise wrong("RAIL025", f"is not a regular expression ({error})", "mend or quote the special character") from error
+        raise wrong(
+            "RAIL025", f"is not a regular expression ({error})", "mend or quote the special character"
+        ) from error
     return value
 
 
@@ -191,7 +217,9 @@ def _statuses(value: Any) -> tuple[int, ...]:
 
 def _local_time(value: Any) -> Any:
     if getattr(value, "tzinfo", None) is not None:
-        raise wrong("RAIL025", "names an offset", "write the local time without offset; `timezone` says where")
+        raise wrong(
+            "RAIL025", "names an offset", "write the local time without offset; `timezone` says where"
+        )
     return value
 
 
@@ -199,11 +227,17 @@ Lax = Field(strict=False)
 """Marks a value that TOML writes in another type: a word (string) for an enum, an array for a tuple."""
 
 Text = Annotated[str, AfterValidator(_not_empty)]
-AppId = Annotated[str, AfterValidator(_app_id), WithJsonSchema({"type": "string", "pattern": f"^{ID}$", "maxLength": 46})]
+AppId = Annotated[
+    str, AfterValidator(_app_id), WithJsonSchema({"type": "string", "pattern": f"^{ID}$", "maxLength": 46})
+]
 Name = Annotated[
     str,
     AfterValidator(_not_empty),
-    AfterValidator(_pattern(NAME, "is not a name", "start with a letter or digit; then also hyphens, dots and underscores")),
+    AfterValidator(
+        _pattern(
+            NAME, "is not a name", "start with a letter or digit; then also hyphens, dots and underscores"
+        )
+    ),
 ]
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
 HelmRelease = Annotated[str, AfterValidator(_release)]
@@ -214,7 +248,13 @@ UrlPath = Annotated[str, AfterValidator(_pattern(r"/\S*", "is not a path", "a pa
 Host = Annotated[
     str,
     AfterValidator(_not_empty),
-    AfterValidator(_pattern(r"[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?", "is not a host name", 'e.g. "hello.example"')),
+    AfterValidator(
+        _pattern(
+            r"[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?",
+            "is not a host name",
+            'e.g. "hello.example"',
+        )
+    ),
 ]
 SecretTarget = Annotated[str, AfterValidator(_secret_target)]
 PromqlReference = Annotated[str, AfterValidator(_promql_reference)]
@@ -231,18 +271,35 @@ Resource = Annotated[
 ]
 EnvName = Annotated[
     str,
-    AfterValidator(_pattern(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of a variable", 'names only, e.g. ["PATH"]; no values')),
+    AfterValidator(
+        _pattern(
+            r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of a variable", 'names only, e.g. ["PATH"]; no values'
+        )
+    ),
 ]
-Zone = Annotated[str, AfterValidator(_pattern(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", "is not an IANA time zone", 'e.g. "Europe/Berlin"'))]
+Zone = Annotated[
+    str,
+    AfterValidator(
+        _pattern(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", "is not an IANA time zone", 'e.g. "Europe/Berlin"')
+    ),
+]
 Recurrence = Annotated[
     str,
-    AfterValidator(_pattern(r"FREQ=[A-Z]+(;[A-Z]+=[-+A-Z0-9,]+)*", "is not an RFC 5545 rule", 'e.g. "FREQ=WEEKLY;BYDAY=FR"')),
+    AfterValidator(
+        _pattern(
+            r"FREQ=[A-Z]+(;[A-Z]+=[-+A-Z0-9,]+)*", "is not an RFC 5545 rule", 'e.g. "FREQ=WEEKLY;BYDAY=FR"'
+        )
+    ),
 ]
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$"})]
+Duration = Annotated[
+    timedelta, BeforeValidator(parse_duration), WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$"})
+]
 Statuses = Annotated[
     tuple[int, ...],
     BeforeValidator(_statuses),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "minItems": 1}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "minItems": 1}]}
+    ),
 ]
 LocalTime = BeforeValidator(_local_time)
 Texts = Annotated[tuple[Text, ...], Lax]
@@ -252,4 +309,3 @@ Count = Annotated[int, Field(ge=0)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-

@@ -7,7 +7,7 @@ from typing import Any
 
 from railiance_schema.findings import Finding
 from railiance_schema.report import At, Reporter
-from railiance_schema.secrets import WAIVER, Sighting, sightings
+from railiance_schema.secret_shapes import WAIVER, Sighting, sightings
 
 
 def secret_findings(document: Mapping[str, Any], reporter: Reporter) -> list[Finding]:
@@ -21,10 +21,14 @@ def _finding(sighting: Sighting, reporter: Reporter) -> Finding:
     what = f"{sighting.kind}, {sighting.length} characters"
     at = At(sighting.path, what, on="value")
     if waiver is None:
-        help_text = "take it out, treat it as leaked (change it), and name its object in `[[secrets.references]]`"
+        help_text = (
+            "take it out, treat it as leaked (change it), and name its object in `[[secrets.references]]`"
+        )
         return reporter.error("RAIL050", f"this looks like {sighting.kind}", at, help=help_text)
     if not sighting.waivable:
-        help_text = "take it out and change it; keys and kubeconfigs have no place in this file, with any reason"
+        help_text = (
+            "take it out and change it; keys and kubeconfigs have no place in this file, with any reason"
+        )
         return reporter.error("RAIL051", f"a waiver cannot allow {sighting.kind}", at, help=help_text)
     if not waiver["reason"]:
         help_text = "write why it is none: `# railiance: allow-secret-shape <reason>`"

@@ -46,8 +46,10 @@ def is_list(annotation: Any) -> bool:
 
 
 def model_of(annotation: Any) -> type[Table] | None:
-    """Return the table that a key holds, or whose array it holds; None for a plain value or several tables."""
-    models = [part for part in parts(item_of(annotation)) if isinstance(part, type) and issubclass(part, Table)]
+    """Return the table that a key holds, alone or in an array; None for a plain value or several tables."""
+    models = [
+        part for part in parts(item_of(annotation)) if isinstance(part, type) and issubclass(part, Table)
+    ]
     return models[0] if len(models) == 1 else None
 
 

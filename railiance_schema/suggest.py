@@ -31,5 +31,9 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     ranked = sorted((distance(word.lower(), candidate.lower()), candidate) for candidate in candidates)
     if ranked and ranked[0][0] <= limit and ranked[0][0] < len(word):
         return ranked[0][1]
-    related = [name for _, name in ranked if min(len(name), len(word)) >= 3 and (name.startswith(word) or word.startswith(name))]
+    related = [
+        name
+        for _, name in ranked
+        if min(len(name), len(word)) >= 3 and (name.startswith(word) or word.startswith(name))
+    ]
     return related[0] if related else None

@@ -9,18 +9,22 @@ from typing import Any
 from railiance_schema.document import Declaration, Mark, Path, SourceMap, dotted, scan
 from railiance_schema.findings import Finding, Severity
 from railiance_schema.report import Reporter
-from railiance_schema.secrets import redact
+from railiance_schema.secret_shapes import redact
 
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 def decode(data: bytes | str, path: str) -> str | Finding:
-    """Turn the bytes of a file into text with `\\n` newlines, or say why that cannot be done."""
+    """Turn the bytes of a file into text with single line feeds, or say why that cannot be done."""
     if isinstance(data, str):
         if data.startswith("\ufeff"):
             return _unreadable(path, "begins with a byte order mark")
         return data.replace("\r\n", "\n")
-    for mark, name in ((b"\xef\xbb\xbf", "a byte order mark"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")):
+    for mark, name in (
+        (b"\xef\xbb\xbf", "a byte order mark"),
+        (b"\xff\xfe", "UTF-16"),
+        (b"\xfe\xff", "UTF-16"),
+    ):
         if data.startswith(mark):
             return _unreadable(path, f"begins with {name}")
     try:
@@ -88,7 +92,9 @@ def _unclosed(places: SourceMap, mark: Mark) -> tuple[str, Mark] | None:
     for bracket, opening in places.open:
         line = places.line(mark.line).strip()
         outside = re.match(r"\[\[?[\w.\"' -]+\]\]?\s*(#.*)?$|[\w.\"' -]+=", line)
-        ended = not any(rest.strip() for rest in places.lines[mark.line :]) and mark.column >= len(places.line(mark.line))
+        ended = not any(rest.strip() for rest in places.lines[mark.line :]) and mark.column >= len(
+            places.line(mark.line)
+        )
         if opening.line < mark.line and (outside or ended):
             return bracket, opening
         if opening.line == mark.line and mark.column >= len(places.line(mark.line).rstrip()):
@@ -146,9 +152,13 @@ def _bad_value(message: str, mark: Mark, places: SourceMap, reporter: Reporter) 
             help_text = f"write `{word[0].lower()}`"
             return reporter.at_mark("RAIL003", "TOML booleans are lower-case", whole, "not TOML", help_text)
         if re.match(r"[A-Za-z_./~-]", word[0]):
+            quoted = f'`{key[1]} = "{word[0]}"`' if key else "the value in quotes"
             secret = redact(places.line(mark.line)) != places.line(mark.line)
-            quoted = f'`{key[1]} = "{word[0]}"`' if key and not secret else "the value in quotes"
-            return reporter.at_mark("RAIL003", "string values need quotes", whole, "no quotes here", f"write {quoted}")
+            help_text = "take the secret out; this file names secrets only" if secret else f"write {quoted}"
+            message = "string values need quotes"
+            return reporter.at_mark("RAIL003", message, whole, "no quotes here", help_text)
     said = _PLACE.sub("", message)
     plain = said[:1].lower() + said[1:] if "'" not in said else "this is not TOML"
-    return reporter.at_mark("RAIL003", f"not valid TOML: {plain}", mark, "here", "compare the line with its neighbours")
+    return reporter.at_mark(
+        "RAIL003", f"not valid TOML: {plain}", mark, "here", "compare the line with its neighbours"
+    )

@@ -32,7 +32,9 @@ def version_finding(document: Mapping[str, Any], reporter: Reporter) -> Finding 
         message = f'"{value}" is newer than this tool, which supports "{CURRENT}"'
         return reporter.error("RAIL012", message, at, help="install a newer railiance; nothing was run")
     message = f'"{value}" is older than any version this tool reads'
-    return reporter.error("RAIL013", message, at, help=f"run `railiance contract migrate --to {_NUMBER} --write`")
+    return reporter.error(
+        "RAIL013", message, at, help=f"run `railiance contract migrate --to {_NUMBER} --write`"
+    )
 
 
 def stops(finding: Finding | None) -> bool:

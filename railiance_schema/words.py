@@ -18,7 +18,7 @@ CRITICALITY_MEANS = {
     Criticality.LOW: "ordinary",
     Criticality.MEDIUM: "users notice",
     Criticality.HIGH: "people cannot work",
-    Criticality.CRITICAL: "forge, identity, state hub, database, object store, backup, ingress, cluster policy",
+    Criticality.CRITICAL: "forge, identity, state hub, database, object store, backup, ingress, policy",
 }
 
 

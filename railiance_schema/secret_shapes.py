@@ -13,7 +13,12 @@ Path = tuple[str | int, ...]
 
 SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("a PEM private key or certificate", re.compile(r"-----BEGIN [A-Z0-9 ]+-----(?:.|\n)*")),
-    ("a kubeconfig", re.compile(r"\b(?:client-key-data|client-certificate-data|certificate-authority-data)\b.*", re.DOTALL)),
+    (
+        "a kubeconfig",
+        re.compile(
+            r"\b(?:client-key-data|client-certificate-data|certificate-authority-data)\b.*", re.DOTALL
+        ),
+    ),
     ("a JSON web token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")),
     ("a cloud access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[A-Za-z0-9_-]{35}")),
     (
@@ -32,7 +37,8 @@ SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "a password given to --set",
         re.compile(
-            r"--set(?:-string)?[= ]\S*(?:password|passwd|secret|token|api_?key)[^=\s]*=(?!['\"]?\$)[^\s,]+", re.IGNORECASE
+            r"--set(?:-string)?[= ]\S*(?:password|passwd|secret|token|api_?key)[^=\s]*=(?!['\"]?\$)[^\s,]+",
+            re.IGNORECASE,
         ),
     ),
     (
@@ -46,7 +52,9 @@ SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
 UNWAIVABLE = frozenset({SHAPES[0][0], SHAPES[1][0]})
 WAIVER = re.compile(r"#\s*railiance:\s*allow-secret-shape(?:\s+(?P<reason>\S.*))?$")
 
-_NAMED = re.compile(r"(?:^|[_-])(?:password|passwd|secret|token|api_?key|private_?key|passphrase)$", re.IGNORECASE)
+_NAMED = re.compile(
+    r"(?:^|[_-])(?:password|passwd|secret|token|api[_-]?key|private[_-]?key|passphrase)$", re.IGNORECASE
+)
 _KNOWN_KEYS = frozenset({"tls_secret"})
 _HARMLESS = re.compile(
     r"sha256:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -54,10 +62,12 @@ _HARMLESS = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _NAMED_LINE = re.compile(
-    r"""(?P<key>(?<![\w-])(?!tls_secret\b)["']?[\w-]*(?:password|passwd|secret|token|api_?key|private_?key|passphrase)["']?\s*=\s*)(?P<value>[^\s=].*)""",
+    r"""(?P<key>(?<![\w-])(?!tls_secret\b)["']?[\w-]*(?:password|passwd|secret|token|api[_-]?key|private[_-]?key|passphrase)["']?\s*=\s*)(?P<value>[^\s=].*)""",
     re.IGNORECASE,
 )
-_LONG_BLOB = re.compile(r"(?<![A-Za-z0-9+/_=:-])(?![0-9a-f]{40,}(?![A-Za-z0-9]))[A-Za-z0-9+/_=-]{40,}")
+_LONG_BLOB = re.compile(  # as in the middle of a PEM block; words, digests and paths have no such mixture
+    r"(?<![A-Za-z0-9+/_=-])(?=[A-Za-z0-9+/_=-]*[A-Z])(?=[A-Za-z0-9+/_=-]*[0-9])[A-Za-z0-9+/_=-]{40,}"
+)
 REDACTED = "<redacted>"
 
 
@@ -100,7 +110,9 @@ def sightings(document: Any) -> Iterator[Sighting]:
             yield Sighting(path, kind, len(value), kind not in UNWAIVABLE)
 
 
-def strings(node: Any, path: Path = (), *, stop: Callable[[Path], bool] | None = None) -> Iterator[tuple[Path, str]]:
+def strings(
+    node: Any, path: Path = (), *, stop: Callable[[Path], bool] | None = None
+) -> Iterator[tuple[Path, str]]:
     """Yield every string below a node with its path."""
     if stop is not None and stop(path):
         return
