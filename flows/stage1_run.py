@@ -8,6 +8,7 @@ from prefect import flow
 
 from railiance.adapters.workspace import only_one
 from railiance.domain.local import command_ref, first_failure, not_asked, not_started, stage1_denial
+from railiance.domain.result_parts import CommandInfo
 from tasks.local import (
     check_contract_file,
     keep_result,
@@ -40,7 +41,7 @@ def run_stage1(
 
     with only_one(run.app_dir, "run"):
         checks = [check_contract_file(run), scan_for_secrets(run)]
-        commands = []
+        commands: list[CommandInfo] = []
         for number in range(len(run.stage.commands)):
             failed = first_failure(commands)
             commands.append(not_started(command_ref(number)) if failed else run_command(run, number))

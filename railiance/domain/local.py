@@ -150,17 +150,13 @@ def contract_result(findings: Sequence[Finding]) -> CheckResult:
     """Return what the built-in check `railiance.contract` says: errors fail, warnings do not."""
     errors = [finding.code for finding in findings if finding.is_error]
     warnings = len(findings) - len(errors)
-    reason = (
-        f"The contract has errors: {', '.join(errors)}."
-        if errors
-        else f"The contract has {warnings} warnings."
-    )
+    words = f"errors: {', '.join(errors)}" if errors else f"no errors, {warnings} warnings"
     return CheckResult(
         id="railiance.contract",
         type="builtin",
         required=True,
         verdict=Verdict.FAIL if errors else Verdict.PASS,
-        reason=reason,
+        reason=f"The contract has {words}.",
     )
 
 
@@ -219,7 +215,7 @@ def not_asked(check: Check, failed: str) -> CheckResult:
 
 
 def awaited(checks: Sequence[Check]) -> tuple[HttpCheck | TcpCheck, ...]:
-    """Return the checks that tell when the local target is ready: the required ones, else the optional ones."""
+    """Return the checks that tell when the local target is ready: the required, else the optional ones."""
     network = [check for check in checks if isinstance(check, HttpCheck | TcpCheck)]
     return tuple([check for check in network if check.required] or network)
 

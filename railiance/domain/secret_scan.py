@@ -31,7 +31,7 @@ def leaks_in(path: str, text: str) -> list[Leak]:
     """Return what looks like a plaintext secret in a file.
 
     Args:
-        path: Path of the file; YAML files outside of chart templates are also judged by the names of their keys.
+        path: Path of the file; a YAML file that is no template is also judged by its keys' names.
         text: Its text. A line may waive with `# railiance: allow-secret-shape <reason>`, but not for keys.
     """
     found = [
