@@ -54,17 +54,18 @@ def read(check: Check, place: Place, *, timeout: float | None = None) -> Reading
         return Reading(Verdict.UNKNOWN, f"It cannot run in Stage 1: {why}.", answered=False)
     limit = min(check.timeout.total_seconds(), timeout or check.timeout.total_seconds())
     if isinstance(check, HttpCheck):
-        return _http(check, place, limit)
+        return http(check, place, limit)
     if isinstance(check, TcpCheck):
         return probe.tcp(check.address, check.port, tls=check.tls, timeout=limit)
     if isinstance(check, CommandCheck):
-        return _command(check, place, limit)
+        return command(check, place, limit)
     if isinstance(check, HelmCheck):
-        return _helm(check, place)
+        return helm(check, place)
     return Reading(Verdict.UNKNOWN, f"Nobody knows how to run a check of type {check.type}.", answered=False)
 
 
-def _http(check: HttpCheck, place: Place, limit: float) -> Reading:
+def http(check: HttpCheck, place: Place, limit: float) -> Reading:
+    """Ask a server once, within so many seconds."""
     return probe.http(
         check.url,
         method=check.method,
@@ -77,7 +78,8 @@ def _http(check: HttpCheck, place: Place, limit: float) -> Reading:
     )
 
 
-def _command(check: CommandCheck, place: Place, limit: float) -> Reading:
+def command(check: CommandCheck, place: Place, limit: float) -> Reading:
+    """Run a command once, within so many seconds; what it prints goes to the terminal and a local file."""
     try:
         done = process.run_shell(
             check.run or shlex.join(check.argv or ()),
@@ -98,18 +100,19 @@ def _command(check: CommandCheck, place: Place, limit: float) -> Reading:
     return Reading(reading.verdict, reading.reason, reading.answered, details)
 
 
-def _helm(check: HelmCheck, place: Place) -> Reading:
+def helm(check: HelmCheck, place: Place) -> Reading:
+    """Render or lint a chart once; its values come from the check or from the stage."""
     stage = place.stage
     chart = place.app_dir / (check.chart or stage.chart)
     values = [place.app_dir / path for path in (stage.values if check.values is None else check.values)]
     if missing := next((path for path in (chart, *values) if not path.exists()), None):
         return Reading(Verdict.FAIL, f"There is no {missing.relative_to(place.app_dir)}.")
-    helm = HelmCli(None, None)
+    cli = HelmCli(None, None)
     try:
         if check.mode is HelmMode.LINT:
-            helm.lint(chart, values, {})
+            cli.lint(chart, values, {})
             return Reading(Verdict.PASS, "helm lint --strict finds nothing.")
-        rendered = helm.template(
+        rendered = cli.template(
             chart, stage.release, stage.namespace, values, {}, kube_version=check.kube_version
         )
     except RailianceError as error:

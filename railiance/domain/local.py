@@ -150,7 +150,11 @@ def contract_result(findings: Sequence[Finding]) -> CheckResult:
     """Return what the built-in check `railiance.contract` says: errors fail, warnings do not."""
     errors = [finding.code for finding in findings if finding.is_error]
     warnings = len(findings) - len(errors)
-    words = f"errors: {', '.join(errors)}" if errors else f"no errors, {warnings} warnings"
+    words = (
+        f"errors: {', '.join(errors)}"
+        if errors
+        else f"no errors, {warnings} warning{'' if warnings == 1 else 's'}"
+    )
     return CheckResult(
         id="railiance.contract",
         type="builtin",

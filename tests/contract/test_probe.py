@@ -36,7 +36,7 @@ def server():
     """A server that remembers what it was asked."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         server.seen, server.let_go = [], threading.Event()
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         server.url = f"http://127.0.0.1:{server.server_port}"
         yield server
