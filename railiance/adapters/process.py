@@ -75,9 +75,13 @@ class Process:
 
     def end(self, term_timeout: float = 10) -> int:
         """End the whole process group: TERM, and after `term_timeout` seconds KILL. Return the exit code."""
+        deadline = clock.monotonic() + term_timeout
         _signal_group(self.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self._popen.wait(term_timeout)
+        # A shell in front of a server ends at once; the server behind it is given the same time.
+        while _group_alive(self.pid) and clock.monotonic() < deadline:
+            clock.sleep(_POLL)
         _signal_group(self.pid, signal.SIGKILL)
         return self._popen.wait()
 
@@ -333,6 +337,15 @@ def _signal_group(pid: int, what: signal.Signals) -> None:
             return
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, what)
+
+
+def _group_alive(pid: int) -> bool:
+    with suppress(PermissionError):  # somebody is there
+        try:
+            os.killpg(pid, 0)
+        except ProcessLookupError:
+            return False
+    return True
 
 
 def _text(raw: bytes | None) -> str:
