@@ -326,7 +326,7 @@ class KubeCluster:
         body: bytes | None = None,
         content_type: str = _JSON,
         headers: Mapping[str, str] | None = None,
-        read_timeout: float = READ_TIMEOUT,
+        read_timeout: float | None = None,
     ) -> Answer:
         """Send one request, once."""
         sent = {"Accept": "application/json, */*", "User-Agent": FIELD_MANAGER}
@@ -335,7 +335,7 @@ class KubeCluster:
             sent["Content-Type"] = content_type
         given = {key: value for key, value in (query or {}).items() if value != ""}
         url = self._api.configuration.host + path + (f"?{urlencode(given)}" if given else "")
-        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout)
+        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout or READ_TIMEOUT)
         pool = self._api.rest_client.pool_manager
         try:
             response = pool.request(method, url, body=body, headers=sent, timeout=timeout, redirect=False)
