@@ -177,7 +177,7 @@ class PrometheusGateway:
     ) -> dict[tuple[str, str], tuple[float, float]]:
         """Return requests and errors by gateway pod and name, all of one pod from the same scrape.
 
-        Scrapes go on between our questions, so the last sample is not always the one that belongs to the rest.
+        Scrapes go on between our questions: the last sample is not always the one that belongs to the rest.
         """
         totals: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
         for label in ("service", "exported_service"):

@@ -34,7 +34,9 @@ def reading(at: datetime, totals: list[int]) -> GatewayReading:
     """Return a reading of one gateway pod."""
     canary = Sample("gw@start/canary", totals[0], totals[1])
     stable = Sample("gw@start/stable", totals[2], totals[3])
-    return GatewayReading(at, complete=True, samples={"canary": (canary,), "stable": (stable,)}, pods=("gw@start",))
+    return GatewayReading(
+        at, complete=True, samples={"canary": (canary,), "stable": (stable,)}, pods=("gw@start",)
+    )
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)

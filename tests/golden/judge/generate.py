@@ -26,13 +26,15 @@ def load(path):
     return module
 
 
-def traffic(seed, readings, rps, weight, canary, stable, seconds):
-    """Return Poisson traffic; `canary` and `stable` give the error share at a reading."""
+def traffic(seed, readings, rps, *, weight, shares, seconds):
+    """Return Poisson traffic; `shares` gives the error shares of canary and stable at a reading."""
     chance = np.random.default_rng(seed)
     batches = []
     for reading in range(readings):
         requests = chance.poisson(rps * weight * seconds), chance.poisson(rps * (1 - weight) * seconds)
-        errors = chance.binomial(requests[0], canary(reading)), chance.binomial(requests[1], stable(reading))
+        errors = [
+            chance.binomial(count, share(reading)) for count, share in zip(requests, shares, strict=True)
+        ]
         batches.append([int(n) for n in (requests[0], errors[0], requests[1], errors[1])])
     return batches
 
@@ -46,17 +48,34 @@ def cases():
     """Yield name, terms and steps; a step is a weight with its batches."""
     healthy, base = constant(0.001), constant(0.001)
     base_terms = {"seconds": 5.0, "blip": 10.0, "dispersion": 1.0, "success_ratio_min": 0.99}
-    yield "healthy", base_terms, [(10, traffic(1, 120, 10, 0.1, healthy, base, 5.0))]
-    yield "outage", base_terms, [(10, traffic(2, 20, 100, 0.1, constant(1.0), base, 5.0))]
-    late = traffic(3, 120, 100, 0.1, lambda reading: 0.05 if reading >= 60 else 0.001, base, 5.0)
+    yield "healthy", base_terms, [(10, traffic(1, 120, 10, weight=0.1, shares=(healthy, base), seconds=5.0))]
+    yield (
+        "outage",
+        base_terms,
+        [(10, traffic(2, 20, 100, weight=0.1, shares=(constant(1.0), base), seconds=5.0))],
+    )
+    late = traffic(
+        3, 120, 100, weight=0.1, shares=(lambda reading: 0.05 if reading >= 60 else 0.001, base), seconds=5.0
+    )
     yield "late-fault", base_terms, [(10, late)]
-    shared = traffic(4, 60, 50, 0.1, constant(0.2), constant(0.2), 5.0)
+    shared = traffic(4, 60, 50, weight=0.1, shares=(constant(0.2), constant(0.2)), seconds=5.0)
     yield "both-bad", base_terms, [(10, shared)]
-    yield "one-blip", base_terms, [(20, traffic(5, 60, 50, 0.2, lambda r: float(r == 20), base, 5.0))]
-    two = [(20, traffic(6, 40, 50, 0.2, healthy, base, 2.0)), (50, traffic(7, 40, 50, 0.5, healthy, base, 2.0))]
+    yield (
+        "one-blip",
+        base_terms,
+        [(20, traffic(5, 60, 50, weight=0.2, shares=(lambda r: float(r == 20), base), seconds=5.0))],
+    )
+    two = [
+        (20, traffic(6, 40, 50, weight=0.2, shares=(healthy, base), seconds=2.0)),
+        (50, traffic(7, 40, 50, weight=0.5, shares=(healthy, base), seconds=2.0)),
+    ]
     yield "two-steps", {**base_terms, "seconds": 2.0, "blip": 3.0}, two
     bursts = {**base_terms, "dispersion": 2.5, "success_ratio_min": 0.995}
-    yield "bursts", bursts, [(5, traffic(8, 120, 30, 0.05, constant(0.01), base, 5.0))]
+    yield (
+        "bursts",
+        bursts,
+        [(5, traffic(8, 120, 30, weight=0.05, shares=(constant(0.01), base), seconds=5.0))],
+    )
     yield "silence", base_terms, [(10, [[0, 0, 0, 0]] * 50)]
 
 
