@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 class Table(BaseModel):
     """One table of `app.toml`: frozen, strictly typed, closed to keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, populate_by_name=True, defer_build=True
+    )
 
     @model_validator(mode="before")
     @classmethod
