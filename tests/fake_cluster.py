@@ -5,17 +5,16 @@ from __future__ import annotations
 import copy
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from railiance.adapters.objects import reference
 from railiance.domain.errors import Broken, Conflict, RailianceError, Unavailable
 from railiance.domain.ports import Clock, ClusterInfo, Manifest, ObjectRef, ProxyAnswer
+from tests.fake_apply import Path, applied, leaves
 
 __all__ = ["KINDS", "FakeCluster"]
-
-Path = tuple[str, ...]
 
 CLUSTER_WIDE = {
     ("v1", "Namespace"),
@@ -36,7 +35,6 @@ KINDS = CLUSTER_WIDE | {
     ("policy/v1", "PodDisruptionBudget"),
     ("autoscaling/v2", "HorizontalPodAutoscaler"),
 }
-_SERVER_SET = frozenset({"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"})
 
 
 class FakeCluster:
@@ -196,7 +194,7 @@ class FakeCluster:
                 raise Broken("INVALID_OBJECT", "metadata.managedFields must be nil")
             old = self._objects.get(ref)
             owners = copy.deepcopy(self._owners.get(ref, {}))
-            new = _applied(ref, copy.deepcopy(old), owners, manifest, field_manager, force=force)
+            new = applied(ref, copy.deepcopy(old), owners, manifest, field_manager, force=force)
             self._check_immutable(ref, old, new)
             if dry_run:
                 return self._stamped(new, old)
@@ -212,7 +210,7 @@ class FakeCluster:
                 raise Broken("INVALID_OBJECT", "resourceVersion should not be set on objects to be created")
             if ref in self._objects:
                 raise Conflict("ALREADY_EXISTS", f"{ref.kind} {ref.name} already exists")
-            self._owners[ref] = {path: {"railiance"} for path, _ in _leaves(manifest)}
+            self._owners[ref] = {path: {"railiance"} for path, _ in leaves(manifest)}
             return self._commit("create", ref, copy.deepcopy(manifest), None)
 
     def replace(self, manifest: Manifest) -> Manifest:
@@ -224,10 +222,10 @@ class FakeCluster:
             if old is None or wanted not in (None, old["metadata"]["resourceVersion"]):
                 raise Conflict("STALE", f"{ref.kind} {ref.name} changed meanwhile")
             self._check_immutable(ref, old, manifest)
-            before, owners = dict(_leaves(old)), self._owners.get(ref, {})
+            before, owners = dict(leaves(old)), self._owners.get(ref, {})
             self._owners[ref] = {
                 path: owners.get(path, set()) if before.get(path) == value else {"railiance"}
-                for path, value in _leaves(manifest)
+                for path, value in leaves(manifest)
             }
             new = copy.deepcopy(manifest)
             if "status" in old:  # the main address of an object does not write its status
@@ -281,7 +279,7 @@ class FakeCluster:
             )
 
     def _commit(self, verb: str, ref: ObjectRef, new: Manifest, old: Manifest | None) -> Manifest:
-        if old is not None and dict(_leaves(old)) == dict(_leaves(new)):
+        if old is not None and dict(leaves(old)) == dict(leaves(new)):
             return copy.deepcopy(old)  # nothing changed: the API server writes nothing either
         stored = copy.deepcopy(self._store(ref, new, old))
         self._note(verb, ref, stored)
@@ -323,70 +321,6 @@ class FakeCluster:
 def _event_kind(manifest: Manifest) -> str:
     text = str((manifest.get("data") or {}).get("event.json", ""))
     return text.partition('"kind":"')[2].partition('"')[0]
-
-
-def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield the leaves of a manifest, without what names it and what the server sets."""
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            inner = (*path, key)
-            if inner[0] in ("apiVersion", "kind", "status") or inner in (
-                ("metadata", "name"),
-                ("metadata", "namespace"),
-            ):
-                continue
-            if len(inner) == 2 and inner[0] == "metadata" and key in _SERVER_SET:
-                continue
-            yield from _leaves(item, inner)
-    elif path:
-        yield path, value
-
-
-def _applied(
-    ref: ObjectRef,
-    live: Manifest | None,
-    owners: dict[Path, set[str]],
-    manifest: Manifest,
-    manager: str,
-    *,
-    force: bool,
-) -> Manifest:
-    """Return the object after an apply, and note in `owners` who owns what then."""
-    if live is None:
-        live = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": {"name": ref.name}}
-        if ref.namespace:
-            live["metadata"]["namespace"] = ref.namespace
-    before, wanted = dict(_leaves(live)), dict(_leaves(copy.deepcopy(manifest)))
-    taken = [p for p, v in wanted.items() if before.get(p, v) != v and owners.get(p, set()) - {manager}]
-    if taken and not force:
-        others = sorted({owner for path in taken for owner in owners[path]} - {manager})
-        fields = ", ".join(".".join(path) for path in taken)
-        raise Conflict("FIELD_CONFLICT", f"{ref.kind} {ref.name}: {fields} belongs to {', '.join(others)}")
-    for path in [p for p, names in owners.items() if manager in names and p not in wanted]:
-        owners[path].discard(manager)
-        if not owners[path]:
-            del owners[path]
-            _remove(live, path)
-    for path, value in wanted.items():
-        changed = before.get(path) != value
-        owners[path] = {manager} if changed else owners.get(path, set()) | {manager}
-        _put(live, path, value)
-    return live
-
-
-def _put(document: Manifest, path: Path, value: Any) -> None:
-    for key in path[:-1]:
-        inner = document.get(key)
-        if not isinstance(inner, dict):
-            inner = document[key] = {}
-        document = inner
-    document[path[-1]] = value
-
-
-def _remove(document: Manifest, path: Path) -> None:
-    for key in path[:-1]:
-        document = document.get(key, {})
-    document.pop(path[-1], None)
 
 
 def _selected(manifest: Manifest, selector: str) -> bool:

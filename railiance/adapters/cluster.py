@@ -141,7 +141,11 @@ class KubeCluster:
         """Return the body of a GET of one pod's port, through the API server.
 
         Args:
-            namespace, pod, port, path, timeout: As for `proxy`; plain HTTP.
+            namespace: The pod's namespace.
+            pod: Its name.
+            port: Its port, which speaks plain HTTP.
+            path: The path, with a query if there is one.
+            timeout: Seconds to wait for the answer.
 
         Raises:
             Unavailable: Nobody answered, or not with success (code `POD_UNREACHABLE`).
@@ -208,7 +212,8 @@ class KubeCluster:
         """Return the last lines of the log of one container, at most 1 MiB.
 
         Args:
-            namespace, pod: Which pod.
+            namespace: The pod's namespace.
+            pod: Its name.
             tail: Number of lines.
             previous: The container before the last restart.
             container: Its name; by default the pod's default container.

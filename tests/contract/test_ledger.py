@@ -174,7 +174,7 @@ def test_an_unreadable_ledger_is_not_an_empty_one(fake: FakeCluster) -> None:
         open_on(fake).events()
 
 
-@pytest.mark.parametrize("field", [field for field in Event.__dataclass_fields__])
+@pytest.mark.parametrize("field", list(Event.__dataclass_fields__))
 def test_any_changed_field_breaks_the_chain(fake: FakeCluster, field: str) -> None:
     """Changing one field of one event shows, whichever it is."""
     for kind in ("requested", "planned", "mutating"):
