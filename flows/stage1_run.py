@@ -46,7 +46,7 @@ def run_stage1(
             failed = first_failure(commands)
             commands.append(not_started(command_ref(number)) if failed else run_command(run, number))
         failed = first_failure(commands)
-        with served(run, wanted=failed is None) as target:
+        with served(run, wanted=failed is None) as outcome:
             checks += [not_asked(check, failed) if failed else run_check(run, check) for check in run.checks]
-            serve = target.outcome() if target else None
+            serve = outcome()
         return keep_result(run, commands, checks, serve, None)

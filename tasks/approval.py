@@ -16,10 +16,10 @@ def wait_for_answer(
 ) -> dict[str, Any] | None:
     """Suspend the calling flow until somebody answers the form, and return the answer.
 
-    Call it in the body of a top-level flow: never in a task, a subflow, a transaction, or a `with` that cleans
-    up. The first call ends this process; after the answer the flow runs again from the top, and the same call,
-    with the same two first arguments, returns. The caller records what came, good or useless, so that
-    `answers_recorded` grows: no answer is then read twice, and a retried run asks anew.
+    Call it in the body of a top-level flow: never in a task, a subflow, a transaction, or a `with` that
+    cleans up. The first call ends this process; after the answer the flow runs again from the top, and the
+    same call, with the same two first arguments, returns. The caller records what came, good or useless, so
+    that `answers_recorded` grows: no answer is then read twice, and a retried run asks anew.
 
     Args:
         plan_digest: Digest of the plan to be approved, with or without `sha256:`.

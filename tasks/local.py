@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -22,6 +22,7 @@ from railiance.domain.check import CheckResult
 from railiance.domain.denial import Denial
 from railiance.domain.errors import RailianceError
 from railiance.domain.local import (
+    ALREADY_ANSWERED,
     STAGE,
     LocalRun,
     ServeOutcome,
@@ -37,6 +38,7 @@ from railiance.domain.local import (
 )
 from railiance.domain.result_parts import CommandInfo, RunInfo, ToolInfo
 from railiance.domain.secret_scan import leaks_in
+from railiance.domain.verdict import Verdict
 from railiance_schema import Check, check_contract
 
 
@@ -110,17 +112,26 @@ def run_command(run: LocalRun, number: int) -> CommandInfo:
 
 
 @contextmanager
-def served(run: LocalRun, *, wanted: bool) -> Iterator[LocalTarget | None]:
-    """Start the local target that the contract declares and wait for it; it is gone when the block ends."""
-    if not wanted or run.stage.serve is None:
-        yield None
+def served(run: LocalRun, *, wanted: bool) -> Iterator[Callable[[], ServeOutcome | None]]:
+    """Start the local target that the contract declares and wait for it; it is gone when the block ends.
+
+    Yields:
+        A function that says how the target did until now; None if there is none.
+    """
+    command = run.stage.serve
+    if not wanted or command is None:
+        yield lambda: None
         return
     place = _place(run)
-    progress.say(f"$ {run.stage.serve}   (local target)")
-    log = local_checks.fresh_log(place.logs, "serve")
-    with local_target.serving(run.stage.serve, run.app_dir, place.environment, log) as target:
+    progress.say(f"$ {command}   (local target)")
+    local_target.end_leftover(place)
+    if local_target.already_answered(awaited(run.checks), place):
+        progress.answer(Verdict.FAIL, ALREADY_ANSWERED)
+        yield lambda: ServeOutcome(None, None, awaited=True)
+        return
+    with local_target.serving(command, place) as target:
         wait_for_target(run, target)
-        yield target
+        yield target.outcome
 
 
 @task(cache_policy=NO_CACHE)

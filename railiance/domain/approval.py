@@ -73,9 +73,15 @@ class ApprovalNeed:
         if state == "voided":
             yield Denial("DENY_APPROVAL_STALE", f"request {request.id} is void: {request.voided}", _ASK)
         elif no := request.rejected_by:
-            yield Denial("DENY_APPROVAL_REJECTED", f"{no.by} said no: {no.comment}", "build a new candidate or plan")
+            yield Denial(
+                "DENY_APPROVAL_REJECTED", f"{no.by} said no: {no.comment}", "build a new candidate or plan"
+            )
         elif state == "expired":
-            yield Denial("DENY_APPROVAL_EXPIRED", f"request {request.id} ran out at {request.expires_at:%F %T} UTC", _ASK)
+            yield Denial(
+                "DENY_APPROVAL_EXPIRED",
+                f"request {request.id} ran out at {request.expires_at:%F %T} UTC",
+                _ASK,
+            )
         elif request.plan_digest != plan_digest:
             yield Denial(
                 "DENY_PLAN_CHANGED",
@@ -92,7 +98,11 @@ _ASK = "look at `--plan`, then ask anew with `railiance request` or `--apply --w
 
 def _missing(people: int, request: str | None = None) -> Denial:
     who = "1 person" if people == 1 else f"{people} people"
-    how = f"`railiance approve {request}`" if request else "`railiance request DIR --stage 3`, or `--apply --wait`"
+    how = (
+        f"`railiance approve {request}`"
+        if request
+        else "`railiance request DIR --stage 3`, or `--apply --wait`"
+    )
     return Denial("DENY_APPROVAL_MISSING", f"{who} must still approve this plan", how)
 
 

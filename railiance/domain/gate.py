@@ -150,10 +150,14 @@ def _files(facts: LocalFacts, _now: datetime) -> Iterable[Denial]:
         return
     path, there = facts.chart
     if not there:
-        yield Denial("DENY_CHART_MISSING", f"no chart at {path}", "copy charts/canary there, or set the stage's chart")
+        yield Denial(
+            "DENY_CHART_MISSING", f"no chart at {path}", "copy charts/canary there, or set the stage's chart"
+        )
     for name, exists in facts.values:
         if not exists:
-            yield Denial("DENY_VALUES_MISSING", f"no values file at {name}", "write it, or set the stage's values")
+            yield Denial(
+                "DENY_VALUES_MISSING", f"no values file at {name}", "write it, or set the stage's values"
+            )
 
 
 def _stage1(facts: LocalFacts, now: datetime) -> Iterable[Denial]:
@@ -192,22 +196,32 @@ def _evidence(
     age = now - result.at
     if result.verdict != "PASS":
         yield Denial(
-            "DENY_CHECK_NOT_PASSED", f"{stage} of this candidate ended with {result.verdict}", f"mend it, then {again}"
+            "DENY_CHECK_NOT_PASSED",
+            f"{stage} of this candidate ended with {result.verdict}",
+            f"mend it, then {again}",
         )
     if age > max_age:
-        yield Denial("DENY_EXPIRED", f"the {stage} result is {_span(age)} old, {_span(max_age)} are allowed", again)
+        yield Denial(
+            "DENY_EXPIRED", f"the {stage} result is {_span(age)} old, {_span(max_age)} are allowed", again
+        )
     if age < soak:
-        yield Denial("DENY_SOAK", f"{stage} passed {_span(age)} ago, {_span(soak)} are asked for", "wait, then repeat")
+        yield Denial(
+            "DENY_SOAK", f"{stage} passed {_span(age)} ago, {_span(soak)} are asked for", "wait, then repeat"
+        )
     if age < -CLOCK_SLACK:
         yield Denial(
-            "DENY_CLOCK", f"the {stage} result lies {_span(-age)} in the future", "set the clock of this machine"
+            "DENY_CLOCK",
+            f"the {stage} result lies {_span(-age)} in the future",
+            "set the clock of this machine",
         )
 
 
 def _candidate_allowed(facts: TargetFacts, candidate: str) -> Iterable[Denial]:
     if (why := facts.standing.rejected.get(candidate)) is not None:
         yield Denial(
-            "DENY_CANDIDATE_REJECTED", f"this candidate was rejected: {why or 'no reason given'}", "build a new one"
+            "DENY_CANDIDATE_REJECTED",
+            f"this candidate was rejected: {why or 'no reason given'}",
+            "build a new one",
         )
     held = facts.standing.holds.get(candidate)
     if held is not None and not facts.lifted:
@@ -222,7 +236,9 @@ def _destructive(plan: Plan) -> Iterable[Denial]:
     doomed = [f"{c.kind}/{c.name}" for c in plan.deletions if c.kind in DESTRUCTIVE_KINDS]
     if doomed:
         yield Denial(
-            "DENY_DESTRUCTIVE", f"the plan deletes {', '.join(doomed)}", "keep them in the chart, or remove them by hand"
+            "DENY_DESTRUCTIVE",
+            f"the plan deletes {', '.join(doomed)}",
+            "keep them in the chart, or remove them by hand",
         )
 
 

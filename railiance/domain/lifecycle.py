@@ -6,7 +6,7 @@ process died is found, finished or undone by the next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -161,6 +161,7 @@ class Standing:
         serving: The known-good entry that serves now, or None before the first promotion.
         holds: Candidate to the reason why no automation may promote it.
         rejected: Candidate to the reason why nobody ever may.
+        preauthorised: The candidate that the last promotion's approval allows to go back to, or None.
         last: The last event, or None for an empty ledger.
     """
 
@@ -172,11 +173,14 @@ class Standing:
     serving: KnownGood | None = None
     holds: Mapping[str, str] = field(default_factory=dict)
     rejected: Mapping[str, str] = field(default_factory=dict)
+    preauthorised: str | None = None
     last: Event | None = None
 
     def open_request(self, verb: Verb, now: datetime) -> Request | None:
         """Return the newest request of this verb that still waits or is granted."""
-        alive = [r for r in self.requests.values() if r.verb == verb and r.state(now) in {"missing", "granted"}]
+        alive = [
+            r for r in self.requests.values() if r.verb == verb and r.state(now) in {"missing", "granted"}
+        ]
         return alive[-1] if alive else None
 
     def good(self, candidate: str) -> KnownGood | None:
@@ -188,6 +192,22 @@ class Standing:
         serving = self.serving.candidate if self.serving else None
         out = {serving, *self.holds, *self.rejected}
         return next((k for k in reversed(self.known_good) if k.candidate not in out), None)
+
+
+def rollback_target(standing: Standing, helm_revision: int | None) -> KnownGood | None:
+    """Return the known-good entry that a rollback goes to, or None when there is none.
+
+    While a promotion is open that is what still counts as serving; while a rollback is open, its own target;
+    else the newest known-good entry that neither serves nor is held.
+    """
+    if helm_revision is not None:
+        return next((k for k in reversed(standing.known_good) if k.helm_revision == helm_revision), None)
+    run = standing.open_run
+    if run is not None and run.verb is Verb.ROLLBACK:
+        return standing.good(run.candidate)
+    if run is not None and run.verb is Verb.PROMOTE:
+        return standing.serving
+    return standing.previous_good()
 
 
 def moment(text: str) -> datetime:
@@ -253,7 +273,11 @@ def _voted(standing: Standing, event: Event) -> Standing:
 
 def _answered(standing: Standing, event: Event) -> Standing:
     request = standing.requests.get(event.data["request"])
-    return standing if request is None else _with_request(standing, replace(request, answers=request.answers + 1))
+    return (
+        standing
+        if request is None
+        else _with_request(standing, replace(request, answers=request.answers + 1))
+    )
 
 
 def _voided(standing: Standing, event: Event) -> Standing:
@@ -278,6 +302,8 @@ def _planned(standing: Standing, event: Event) -> Standing:
         actor=event.actor,
         data=data,
     )
+    if run.verb is Verb.PROMOTE:
+        standing = replace(standing, preauthorised=(data.get("baseline") or {}).get("candidate"))
     return replace(standing, open_run=run)
 
 
@@ -290,7 +316,7 @@ def _phase(standing: Standing, event: Event) -> Standing:
 
 
 def _closed(standing: Standing, event: Event) -> Standing:
-    if standing.open_run and standing.open_run.id == event.data.get("run", event.run_id):
+    if standing.open_run and standing.open_run.id in {event.run_id, event.data.get("run")}:
         standing = replace(standing, open_run=None)
     if event.kind == EventKind.ROLLED_BACK:
         back = standing.good(event.data.get("candidate", ""))
@@ -340,10 +366,12 @@ def _hold_lifted(standing: Standing, event: Event) -> Standing:
 
 
 def _rejected(standing: Standing, event: Event) -> Standing:
-    return replace(standing, rejected={**standing.rejected, event.data["candidate"]: event.data.get("reason", "")})
+    return replace(
+        standing, rejected={**standing.rejected, event.data["candidate"]: event.data.get("reason", "")}
+    )
 
 
-_RULES = {
+_RULES: Mapping[str, Callable[[Standing, Event], Standing]] = {
     EventKind.REQUESTED: _requested,
     EventKind.VOTED: _voted,
     EventKind.ANSWERED: _answered,

@@ -255,7 +255,7 @@ def _masked(rendered: str) -> str:
     shown = []
     for document in documents(rendered):
         if document.get("kind") == "Secret":
-            hidden = {
+            hidden: Manifest = {
                 part: {key: _MASK for key in (document.get(part) or {})}
                 for part in ("data", "stringData")
                 if part in document

@@ -54,7 +54,7 @@ def target_gate(
         standing=standing,
         plan=planned.plan,
         problems=problems,
-        need=approval_need(work, verb),
+        need=approval_need(work, verb, preauthorised=is_preauthorised(work, standing, candidate)),
         stage2=standing.results.get(("stage2", candidate)),
         stage2_max_age=stage2.max_age if stage2 else timedelta(0),
         soak=stage2.soak if stage2 else timedelta(0),
@@ -66,8 +66,14 @@ def target_gate(
     return target_denials(facts, candidate, verb, work.clock.now())
 
 
-def approval_need(work: Work, verb: Verb) -> ApprovalNeed:
-    """Return what a verb needs of people for this app."""
+def approval_need(work: Work, verb: Verb, *, preauthorised: bool = False) -> ApprovalNeed:
+    """Return what a verb needs of people for this app.
+
+    Args:
+        work: Whose app.
+        verb: What is about to be done.
+        preauthorised: For a rollback: whether the promotion's approval named this very way back.
+    """
     contract = work.contract
     criticality = str(contract.app.criticality)
     stage_name = STAGE_OF[verb]
@@ -78,7 +84,7 @@ def approval_need(work: Work, verb: Verb) -> ApprovalNeed:
     )
     if verb is Verb.ROLLBACK:
         # Going back needs one person at most, and none where going forward needs none.
-        people = min(people, 1)
+        people = 0 if preauthorised else min(people, 1)
     return ApprovalNeed(
         people=people,
         unsigned=criticality == "low" or (criticality == "medium" and contract.approvals.unsigned),
@@ -86,6 +92,11 @@ def approval_need(work: Work, verb: Verb) -> ApprovalNeed:
         criticality=criticality,
         lifetime=contract.approvals.lifetime or LIFETIME[criticality],
     )
+
+
+def is_preauthorised(work: Work, standing: Standing, candidate: str) -> bool:
+    """Tell whether the last promotion's approval covers going back to this candidate."""
+    return work.contract.approvals.preauthorise_rollback and standing.preauthorised == candidate
 
 
 def claimed_request(

@@ -43,7 +43,11 @@ def kept_whole(chart: Path, values: Sequence[Path], overlay: Mapping[str, Any], 
         overlay: The engine's values.
         manifest: The normalised manifest of the stable track.
     """
-    files = {f"chart/{p.relative_to(chart).as_posix()}": p.read_bytes() for p in sorted(chart.rglob("*")) if p.is_file()}
+    files = {
+        f"chart/{p.relative_to(chart).as_posix()}": p.read_bytes()
+        for p in sorted(chart.rglob("*"))
+        if p.is_file()
+    }
     files |= {f"values/{index:02d}.yaml": path.read_bytes() for index, path in enumerate(values)}
     files |= {"overlay.json": canonical_json(overlay), "manifest.yaml": manifest.encode()}
     buffer = io.BytesIO()
@@ -70,6 +74,8 @@ def restored(archive: bytes, folder: Path) -> Kept:
         manifest = (folder / "manifest.yaml").read_text()
     except (tarfile.TarError, OSError, ValueError) as error:
         raise Broken(
-            "KNOWN_GOOD_UNREADABLE", f"the kept candidate cannot be read: {error}", "name another with --revision"
+            "KNOWN_GOOD_UNREADABLE",
+            f"the kept candidate cannot be read: {error}",
+            "name another with --revision",
         ) from error
     return Kept(folder / "chart", tuple(sorted((folder / "values").glob("*.yaml"))), overlay, manifest)

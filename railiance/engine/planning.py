@@ -62,7 +62,9 @@ def plan_canary(work: Work, standing: Standing) -> Planned:
     release = _release(work, CANARY, stage.release, stage.namespace, source, problems, warnings)
     steps = planned_steps(work, first_install=baseline.helm_revision is None)
     problems += _pending(work, (stage.release, stable_release(work)))
-    return _planned(work, Verb.DEPLOY, baseline, [release], steps, _deploy_actions(work, steps), problems, warnings)
+    return _planned(
+        work, Verb.DEPLOY, baseline, [release], steps, _deploy_actions(work, steps), problems, warnings
+    )
 
 
 def plan_promotion(work: Work, standing: Standing) -> Planned:
@@ -75,7 +77,15 @@ def plan_promotion(work: Work, standing: Standing) -> Planned:
     if surges(work, baseline):
         tracks.insert(0, (CANARY, canary_release(work)))
     releases = [
-        _release(work, track, name, stage.namespace, stage_source(work, "stage3", track, baseline), problems, warnings)
+        _release(
+            work,
+            track,
+            name,
+            stage.namespace,
+            stage_source(work, "stage3", track, baseline),
+            problems,
+            warnings,
+        )
         for track, name in tracks
     ]
     problems += _pending(work, [name for _, name in tracks])
@@ -126,7 +136,11 @@ def surges(work: Work, baseline: Baseline) -> bool:
 
     A first install has no users to carry, and without weighted traffic no route could.
     """
-    return baseline.helm_revision is not None and work.contract.promotion.surge and traffic_mode(work) == _WEIGHTED
+    return (
+        baseline.helm_revision is not None
+        and work.contract.promotion.surge
+        and traffic_mode(work) == _WEIGHTED
+    )
 
 
 def traffic_mode(work: Work) -> str:
@@ -229,7 +243,9 @@ def _release(
     if drawn := unstable_paths(rendered, render()):
         text = f"two renderings of {helm_release} differ in {', '.join(drawn)}"
         if str(work.contract.app.criticality) in _STRICT:
-            problems.append(Denial("DENY_RENDER_UNSTABLE", text, "pin what the chart draws or reads at render time"))
+            problems.append(
+                Denial("DENY_RENDER_UNSTABLE", text, "pin what the chart draws or reads at render time")
+            )
         else:
             warnings.append(text)
     stored = releases.manifest(helm_release, namespace) if releases.state(helm_release, namespace) else ""
@@ -241,7 +257,9 @@ def _dry_run(work: Work, namespace: str, rendered: str, warnings: list[str]) -> 
     """Let the API server judge every document without keeping it."""
     cluster = work.hands.cluster
     if cluster.get(ObjectRef("v1", "Namespace", "", namespace)) is None:
-        warnings.append(f"namespace {namespace} is not there yet, so the API server could not judge the manifests")
+        warnings.append(
+            f"namespace {namespace} is not there yet, so the API server could not judge the manifests"
+        )
         return []
     found = []
     for document in documents(rendered):
@@ -250,7 +268,9 @@ def _dry_run(work: Work, namespace: str, rendered: str, warnings: list[str]) -> 
         try:
             cluster.apply(placed, field_manager="railiance-plan", force=True, dry_run=True)
         except (Broken, Conflict) as error:
-            found.append(Denial("DENY_DRY_RUN", f"the API server refuses {name}: {error.message}", "mend the chart"))
+            found.append(
+                Denial("DENY_DRY_RUN", f"the API server refuses {name}: {error.message}", "mend the chart")
+            )
     return found
 
 
@@ -264,7 +284,7 @@ def _pending(work: Work, names: Iterable[str]) -> list[Denial]:
                 Denial(
                     "DENY_PENDING_RELEASE",
                     f"helm_release {name} is {state.status}: a Helm client works on it, or died there",
-                    "wait; if nobody works on it, `railiance rollback DIR` heals it",
+                    "wait for it; if its client died, `helm rollback` it to its last deployed revision first",
                 )
             )
     return found
@@ -281,11 +301,15 @@ def reference_problems(work: Work, stage_name: str) -> list[Denial]:
         secret = work.hands.cluster.get(ObjectRef("v1", "Secret", stage.namespace, name))
         where = f"Secret {stage.namespace}/{name} (reference {reference.name!r}, {kind})"
         if secret is None:
-            found.append(Denial("DENY_REFERENCE", f"{where} is not there", f"create it by route {reference.route!r}"))
+            found.append(
+                Denial("DENY_REFERENCE", f"{where} is not there", f"create it by route {reference.route!r}")
+            )
             continue
         missing = sorted(set(reference.keys or ()) - set(secret.get("data") or {}))
         if missing:
-            found.append(Denial("DENY_REFERENCE", f"{where} lacks {', '.join(missing)}", "add the keys at its source"))
+            found.append(
+                Denial("DENY_REFERENCE", f"{where} lacks {', '.join(missing)}", "add the keys at its source")
+            )
     return found
 
 
@@ -329,7 +353,9 @@ def _planned(
 
 def _deploy_actions(work: Work, steps: tuple[Step, ...]) -> tuple[str, ...]:
     name = canary_release(work)
-    shown = tuple(f"Give the canary {s.weight} % of the requests for {s.window:g} s and watch." for s in steps)
+    shown = tuple(
+        f"Give the canary {s.weight} % of the requests for {s.window:g} s and watch." for s in steps
+    )
     if not shown:
         shown = ("Probe the canary; no user is sent to it.",)
     return (
@@ -352,4 +378,3 @@ def _promote_actions(work: Work, baseline: Baseline) -> tuple[str, ...]:
         "Send all users back to it, drain, remove the canary track.",
         "Watch it through the bake; go back by itself if it fails.",
     )
-

@@ -35,7 +35,12 @@ def open_run(work: Work, plan: Plan) -> None:
 
 
 def record_stage(
-    work: Work, stage: str, candidate: str, verdict: str, document: dict[str, Any], plan_digest: str | None = None
+    work: Work,
+    stage: str,
+    candidate: str,
+    verdict: str,
+    document: dict[str, Any],
+    plan_digest: str | None = None,
 ) -> StageResult:
     """Keep a stage's result document and write that the stage ended so."""
     digest = work.hands.ledger.put(canonical_json(document))

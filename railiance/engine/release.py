@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from railiance.adapters import progress
 from railiance.domain.canonical import sha256_digest
 from railiance.domain.errors import Conflict
 from railiance.domain.lifecycle import EventKind
@@ -33,7 +33,6 @@ def apply_release(
     lease: Lease,
     *,
     phase: str,
-    on_progress: Callable[[str], None] = lambda _: None,
 ) -> Applied:
     """Bring one helm_release to its plan; nothing happens when it is there already.
 
@@ -45,12 +44,12 @@ def apply_release(
     name = release.helm_release
     present = stored(work, name, namespace)
     if present is not None and present.manifest_digest == release.manifest_digest:
-        on_progress(f"helm_release {name} holds the planned manifest already")
+        progress.say(f"helm_release {name} holds the planned manifest already")
         return present
     note(work, EventKind.MUTATING, phase=phase, object=f"helm_release/{name}")
     lease.assert_held()
     change = releases.install if releases.state(name, namespace) is None else releases.upgrade
-    on_progress(f"helm {'install' if change == releases.install else 'upgrade'} {name}")
+    progress.say(f"helm {'install' if change == releases.install else 'upgrade'} {name}")
     change(source.chart, name, namespace, source.values, source.overlay)
     applied = stored(work, name, namespace)
     if applied is None or applied.manifest_digest != release.manifest_digest:
@@ -87,4 +86,3 @@ def remove_release(work: Work, helm_release: str, namespace: str, *, phase: str)
     gone = work.hands.releases.uninstall(helm_release, namespace)
     note(work, EventKind.MUTATED, phase=phase, object=f"helm_release/{helm_release}", removed=gone)
     return gone
-

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from railiance.adapters import progress
+from railiance.domain.errors import Conflict
 from railiance.domain.hard_gates import Gates, judge_pods
 from railiance.domain.ports import ClusterReader, Lease, Manifest
 from railiance.domain.rollout import (
@@ -87,7 +88,6 @@ def wait_ready(
     lease: Lease,
     *,
     restart_limit: int = 0,
-    on_progress: Callable[[str], None] = lambda _: None,
 ) -> Rollout:
     """Wait until a track can take users, a pod is beyond hope, or the time is over.
 
@@ -97,7 +97,6 @@ def wait_ready(
         timeout: Seconds at most.
         lease: The lock; losing it ends the wait.
         restart_limit: Restarts that are still fine.
-        on_progress: Told what is seen, whenever it changes.
 
     Raises:
         Conflict: The lock is lost.
@@ -106,19 +105,38 @@ def wait_ready(
     deadline = hands.clock.monotonic() + timeout
     told = ""
     while True:
-        lease.assert_held()
+        keep_on(lease)
         state = read_track(hands.cluster, track)
         if state.ready:
             return Rollout(Verdict.PASS, state.words(), state)
-        gates = judge_pods(state.pods, (), restart_limit=restart_limit, now=hands.clock.now()) if state.pods else Gates()
+        gates = (
+            judge_pods(state.pods, (), restart_limit=restart_limit, now=hands.clock.now())
+            if state.pods
+            else Gates()
+        )
         if gates.failures:
             return Rollout(Verdict.FAIL, gates.failures[0].reason, state)
         if hands.clock.monotonic() >= deadline:
             return Rollout(Verdict.FAIL, f"not ready after {timeout:g} s: {_waiting(state)}", state)
         if (words := state.words()) != told:
             told = words
-            on_progress(words)
+            progress.say(f"{track.helm_release}: {words}")
         hands.clock.sleep(_POLL)
+
+
+def keep_on(lease: Lease) -> None:
+    """Stop this run when its lock is lost, or when abort or rollback asks for it.
+
+    Raises:
+        Conflict: DENY_LOCK_LOST, or LOCK_YIELDED naming the run that asks.
+    """
+    lease.assert_held()
+    if by := lease.yield_wanted():
+        raise Conflict(
+            "LOCK_YIELDED",
+            f"run {by} asked for the lock to go back, so this run stops here",
+            "follow that run",
+        )
 
 
 def _waiting(state: TrackState) -> str:

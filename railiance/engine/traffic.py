@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from railiance.adapters import progress
 from railiance.domain.errors import Unavailable
 from railiance.domain.manifests import RouteSpec
 from railiance.domain.ports import Lease
@@ -34,7 +33,10 @@ def track_state(work: Work, name: str) -> TrackState:
 def backends(work: Work) -> dict[str, tuple[str, str, int]]:
     """Return the backends whose counters are read, by track."""
     traffic = work.contract.traffic
-    return {name: (track_of(work, name).namespace, track_of(work, name).service, traffic.port) for name in (STABLE, CANARY)}
+    return {
+        name: (track_of(work, name).namespace, track_of(work, name).service, traffic.port)
+        for name in (STABLE, CANARY)
+    }
 
 
 def routed(work: Work) -> bool:
@@ -48,7 +50,9 @@ def header_of(work: Work) -> tuple[str, str]:
     return (declared.name, declared.value) if declared else (DEFAULT_HEADER, f"canary-{work.run_id[:8]}")
 
 
-def route_spec(work: Work, weight: int, *, header: bool, stable_listed: bool, canary_listed: bool) -> RouteSpec:
+def route_spec(
+    work: Work, weight: int, *, header: bool, stable_listed: bool, canary_listed: bool
+) -> RouteSpec:
     """Return the route at a weight."""
     traffic = work.contract.traffic
     name, value = header_of(work)
@@ -105,10 +109,26 @@ def set_weight(work: Work, weight: int, lease: Lease | None, *, header: bool = T
     )
     if lease is not None:
         lease.assert_held()
-    work.hands.routes.apply(spec)
+    # Going back must work even where somebody changed the route by hand.
+    work.hands.routes.apply(spec, force=weight == 0)
 
 
-def wait_quiet(work: Work, track: str, on_progress: Callable[[str], None] = lambda _: None) -> bool:
+def close_route(work: Work) -> None:
+    """Remove the engine's route: for undoing a first install, where no track is left that could answer."""
+    if routed(work):
+        work.hands.routes.remove(route_spec(work, 0, header=False, stable_listed=False, canary_listed=False))
+
+
+def current_weight(work: Work) -> int | None:
+    """Return the weight that the route has now, read back from the cluster; None without a route."""
+    if not routed(work):
+        return None
+    return work.hands.routes.read(
+        route_spec(work, 0, header=False, stable_listed=True, canary_listed=True)
+    ).weight
+
+
+def wait_quiet(work: Work, track: str) -> bool:
     """Wait until the gateway's counters show no request reaching a track, then drain it.
 
     Returns:
@@ -126,7 +146,11 @@ def wait_quiet(work: Work, track: str, on_progress: Callable[[str], None] = lamb
         quiet = now is not None and now == before
         before = now
     drain = work.contract.traffic.drain.total_seconds()
-    on_progress(f"no more requests to {track}, draining for {drain:g} s" if quiet else f"draining {track} for {drain:g} s")
+    progress.say(
+        f"No more requests to {track}, draining for {drain:g} s"
+        if quiet
+        else f"Draining {track} for {drain:g} s"
+    )
     clock.sleep(drain)
     return quiet
 

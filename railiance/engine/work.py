@@ -61,7 +61,9 @@ class Access:
         """Return the `cluster` parameter that means this access, for a worker with another environment."""
         if self.kubeconfig is None:
             return DEFAULT_ACCESS
-        return f"{KUBECONFIG_PREFIX}{self.kubeconfig.resolve()}" + (f"#{self.context}" if self.context else "")
+        return f"{KUBECONFIG_PREFIX}{self.kubeconfig.resolve()}" + (
+            f"#{self.context}" if self.context else ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,9 @@ class Work:
         """Return an enabled stage's table; a stage without one is a usage error (gates name it before)."""
         stage = self.contract.stage(name)
         if stage is None or not stage.enabled:
-            raise Usage("DENY_STAGE_ORDER", f"the contract does not enable {name}", f"add a [stages.{name}] table")
+            raise Usage(
+                "DENY_STAGE_ORDER", f"the contract does not enable {name}", f"add a [stages.{name}] table"
+            )
         return stage
 
     def standing(self) -> Standing:
@@ -183,7 +187,11 @@ def connect(contract: Contract, access: Access, app_dir: Path, clock: Clock) -> 
         gateway=TraefikGateway(cluster, clock),
         routes=Routes(cluster),
         ledger=ClusterLedger(
-            cluster, home_namespace(contract), contract.app.id, mirror=app_dir / ".railiance" / "ledger", clock=clock
+            cluster,
+            home_namespace(contract),
+            contract.app.id,
+            mirror=app_dir / ".railiance" / "ledger",
+            clock=clock,
         ),
         clock=clock,
     )
