@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import signal
 import traceback
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
 import click
@@ -135,8 +137,13 @@ def cli(debug: bool) -> None:
     """
 
 
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
-    """Run the command line and leave with its exit status."""
+    """Run the command line and leave with its exit status. TERM is what Ctrl-C is: stop, tidy up, say so."""
+    signal.signal(signal.SIGTERM, _interrupt)
     cli(prog_name="railiance")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from railiance.adapters import clock, process, progress
-from railiance.adapters.local_checks import Place, read
+from railiance.adapters.local_checks import Place, fresh_log, read
 from railiance.domain.check import Reading
 from railiance.domain.local import ServeOutcome
 from railiance.domain.verdict import Verdict
@@ -69,16 +69,16 @@ class LocalTarget:
 
 
 @contextmanager
-def serving(command: str, app_dir: Path, environment: Mapping[str, str], log: Path) -> Iterator[LocalTarget]:
+def serving(command: str, place: Place) -> Iterator[LocalTarget]:
     """Run a local target while the block runs; end it with its process group however the block ends.
 
     This is plain code on purpose: it must work while Prefect's server is down or its run is crashing.
-    A target that an earlier, killed process of ours left behind is ended first.
     """
-    note = log.with_name("serve.json")
-    _end_leftover(note)
+    note = _note(place)
+    log = fresh_log(place.logs, "serve")
     started = clock.monotonic()
-    running = process.spawn(["/bin/sh", "-c", command], cwd=app_dir, env=environment, stdout=log)
+    argv = ["/bin/sh", "-c", command]
+    running = process.spawn(argv, cwd=place.app_dir, env=place.environment, stdout=log)
     try:
         note.write_text(json.dumps({"pid": running.pid, "start_time": running.start_time}))
         yield LocalTarget(running, started)
@@ -87,15 +87,15 @@ def serving(command: str, app_dir: Path, environment: Mapping[str, str], log: Pa
         note.unlink(missing_ok=True)
 
 
-def _end(running: process.Process) -> None:
-    try:
-        running.end(_TERM_SECONDS)
-    except BaseException:
-        running.end(0)  # a second Ctrl-C: at once
-        raise
+def already_answered(checks: Sequence[HttpCheck | TcpCheck], place: Place) -> bool:
+    """Return whether all checks that should tell when the target is ready pass before it is started."""
+    readings = [read(check, place, timeout=_TRY_SECONDS) for check in checks]
+    return bool(readings) and all(reading.verdict is Verdict.PASS for reading in readings)
 
 
-def _end_leftover(note: Path) -> None:
+def end_leftover(place: Place) -> None:
+    """End the local target that an earlier run left behind because it was killed, if it still is there."""
+    note = _note(place)
     try:
         left = json.loads(note.read_text())
         pid, start_time = int(left["pid"]), str(left["start_time"])
@@ -107,3 +107,15 @@ def _end_leftover(note: Path) -> None:
     if process.alive(pid, start_time):
         progress.say("Ending the local target of an earlier run that was killed.")
         process.end(pid, start_time)
+
+
+def _note(place: Place) -> Path:
+    return place.logs / "serve.json"
+
+
+def _end(running: process.Process) -> None:
+    try:
+        running.end(_TERM_SECONDS)
+    except BaseException:
+        running.end(0)  # a second Ctrl-C: at once
+        raise

@@ -218,8 +218,7 @@ def read_result(app_dir: Path, verb: str) -> ResultDocument | None:
     except FileNotFoundError:
         return None
     try:
-        whole = json.loads(raw[:_MAX_RESULT], object_pairs_hook=_no_duplicates)
-        return DOCUMENTS[verb].model_validate(whole)
+        return _parsed(raw, DOCUMENTS[verb])
     except ValueError as error:
         message = f"{path} is no result of `railiance {verb}` that this version can read."
         raise Broken("RESULT_UNREADABLE", message, f"Make a new one: railiance {verb}.") from error
@@ -239,6 +238,15 @@ def only_one(app_dir: Path, what: str) -> Iterator[None]:
             message = f"Another `railiance {what}` is at work in {app_dir}."
             raise Conflict("RUN_LOCKED", message, "Wait for its end, or end it.") from error
         yield
+
+
+def _parsed(raw: bytes, model: type[ResultDocument]) -> ResultDocument:
+    if len(raw) > _MAX_RESULT:
+        raise ValueError("too large")
+    document = json.loads(raw, object_pairs_hook=_no_duplicates)
+    if not isinstance(document, dict) or set(document) != set(model.model_fields):
+        raise ValueError("keys are missing or unknown")  # a default must not stand in for what was not said
+    return model.model_validate(document)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

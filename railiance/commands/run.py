@@ -32,6 +32,7 @@ def run(directory: str, digest: str | None, output: Output) -> None:
     refuse_inside_run()
     from railiance.adapters import workspace
     from railiance.commands.local_server import run_flow
+    from railiance.domain.errors import Unavailable
     from railiance.domain.results import RunResult
 
     app_dir = workspace.find_app(directory)
@@ -43,8 +44,8 @@ def run(directory: str, digest: str | None, output: Output) -> None:
     with reporter.listening():
         parameters = {"directory": str(app_dir), "digest": digest}
         outcome = run_flow(DEPLOYMENT, parameters, may_wait=False, reporter=reporter.say)
-    if outcome.error is not None:
-        raise outcome.error
+    if outcome.state != "completed":
+        raise outcome.error or Unavailable("RUN_ENDED", f"The flow run is {outcome.state}.", "Run it again.")
     document = RunResult.model_validate(outcome.result)
     _summary(reporter, document)
     output.finish(document)

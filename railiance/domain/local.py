@@ -48,7 +48,7 @@ NOT_FOUND = 127
 """What a shell answers for a program that is not there."""
 
 ALREADY_ANSWERED = (
-    "local target: its checks pass before it is started, so something else answers there and they tell nothing."
+    "local target: its checks pass before it is started, so something else answers there. They tell nothing."
     " Stop that, or add a check that only the target passes."
 )
 
