@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 UNIT = Path(__file__).parent / "unit"
+CHECKOUT = Path(__file__).parents[1]
 _SETTINGS_OF_THE_PERSON = ("KUBECONFIG", "RAILIANCE_KUBECONFIG", "RAILIANCE_PROJECT")
 _home: Path | None = None
 
@@ -75,3 +76,27 @@ def prefect_server() -> Iterator[str]:
         local_server.stop(force=True)
         os.environ.clear()
         os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def trial_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the Prefect project of small flows."""
+    folder = tmp_path_factory.mktemp("trial") / "project"
+    shutil.copytree(Path(__file__).parent / "contract" / "trial_project", folder)
+    definitions = folder / "deployments.yaml"
+    text = definitions.read_text().replace("TRIAL_FOLDER", str(folder)).replace("CHECKOUT", str(CHECKOUT))
+    definitions.write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trial(prefect_server: str, trial_folder: Path) -> Iterator[Path]:
+    """Return the folder of the small flows, which the session's server knows while the module's tests run."""
+    from railiance import project
+    from railiance.commands import local_server
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(project, "root", lambda: trial_folder)
+        patch.syspath_prepend(str(trial_folder))
+        local_server.ensure_deployments()
+        yield trial_folder

@@ -33,6 +33,8 @@ _ENDED: Mapping[str, FlowState] = {
 }
 _VARIABLE = "railiance_deployments"
 _FOLLOW_POLL = 1.0
+_ZOMBIES = "railiance: runs whose process died"
+_SILENCE = 600  # seconds; three heartbeats and a bit
 # What a worker must know of this shell to reach the same cluster with the same tools; paths, never secrets.
 _CARRIED = (
     "KUBECONFIG",
@@ -161,6 +163,8 @@ def ensure_deployments(reporter: Report | None = None) -> None:
         _ensure_work_pool(api)
         (reporter or _silent)("Telling Prefect about the flows (once per version)")
         _deploy(api.url)
+        if _foreign_url() is None:
+            _watch_for_the_dead(api)
         _keep_digest(api, digest)
 
 
@@ -242,8 +246,8 @@ def resume(flow_run_id: str, run_input: Mapping[str, Any]) -> None:
 
     Raises:
         Conflict: Prefect does not know the run (`FLOW_UNKNOWN`); or it does not wait, or somebody else was
-            first (`FLOW_NOT_WAITING`); or the answer does not fit the form (`ANSWER_REFUSED`), and the run goes
-            on waiting.
+            first (`FLOW_NOT_WAITING`); or the answer does not fit the form (`ANSWER_REFUSED`), and the run
+            goes on waiting.
     """
     api = PrefectApi(ensure_server())
     _read_run(api, flow_run_id)  # the server answers 500 to the resumption of a run it does not know
@@ -345,6 +349,29 @@ def _deploy(url: str) -> None:
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
     arguments = ["--no-prompt", "deploy", "--all", "--prefect-file", "deployments.yaml"]
     process.run([sys.executable, "-m", "prefect", *arguments], cwd=root, env=environment, timeout=300)
+
+
+def _watch_for_the_dead(api: PrefectApi) -> None:
+    """Let the server call a run crashed whose process died without a word; once per server.
+
+    Prefect's documented rule would do so to healthy suspended runs, too: their process is gone on purpose.
+    """
+    if api.post("/automations/filter", {"automations": {"name": {"any_": [_ZOMBIES]}}}):
+        return
+    expected = ("heartbeat", "Completed", "Failed", "Cancelled", "Crashed", "Suspended", "Paused")
+    trigger = {
+        "type": "event",
+        "posture": "Proactive",
+        "match": {"prefect.resource.id": ["prefect.flow-run.*"]},
+        "after": ["prefect.flow-run.heartbeat"],
+        "expect": [f"prefect.flow-run.{state}" for state in expected],
+        "for_each": ["prefect.resource.id"],
+        "threshold": 1,
+        "within": _SILENCE,
+    }
+    message = "Its process gave no sign of life; what it did is in the ledger."
+    action = {"type": "change-flow-run-state", "state": "CRASHED", "message": message}
+    api.post("/automations/", {"name": _ZOMBIES, "trigger": trigger, "actions": [action], "enabled": True})
 
 
 def _carried() -> dict[str, str]:

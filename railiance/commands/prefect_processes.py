@@ -142,6 +142,9 @@ def client_environment(url: str, *, local: bool) -> dict[str, str]:
         "RAILIANCE_PROJECT": str(project.root()),
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # What our own code tells of its progress is shown with the run; outside a run nobody keeps it.
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "railiance",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     }
     if local:
         environment["PREFECT_HOME"] = str(state_folder())

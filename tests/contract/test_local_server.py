@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from railiance import project
 from railiance.adapters import process
 from railiance.adapters.prefect_api import PrefectApi
 from railiance.commands import local_server, prefect_processes
@@ -37,21 +34,6 @@ from railiance.commands import local_server
 outcome = local_server.run_flow(deployment, json.loads(parameters), may_wait=True, tags=["app:shop"])
 print(json.dumps([outcome.flow_run_id, outcome.state, outcome.result]))
 """
-
-
-@pytest.fixture(scope="module")
-def trial(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return the folder of a Prefect project of small flows, which the session's server knows."""
-    folder = tmp_path_factory.mktemp("trial") / "project"
-    shutil.copytree(Path(__file__).parent / "trial_project", folder)
-    definitions = folder / "deployments.yaml"
-    text = definitions.read_text().replace("TRIAL_FOLDER", str(folder)).replace("CHECKOUT", str(CHECKOUT))
-    definitions.write_text(text)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(project, "root", lambda: folder)
-        patch.syspath_prepend(str(folder))
-        local_server.ensure_deployments()
-        yield folder
 
 
 def run_in_another_process(folder: Path, deployment: str, **parameters: Any) -> tuple[str, str, Any]:
@@ -121,13 +103,14 @@ def test_a_foreign_server_without_worker_is_an_error(
 def test_deployments_are_applied_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Definitions that did not change are not applied again; changed ones are."""
     applied: list[str] = []
+    kept: list[str] = []
     monkeypatch.setattr(local_server, "_deploy", applied.append)
+    monkeypatch.setattr(local_server, "_keep_digest", lambda _api, digest: kept.append(digest))
     local_server.ensure_deployments()
-    assert applied == []
+    assert (applied, kept) == ([], [])
     monkeypatch.setattr(local_server, "definition_digest", lambda _root: "changed")
     local_server.ensure_deployments()
-    assert len(applied) == 1
-    monkeypatch.undo()
+    assert (len(applied), kept) == (1, ["changed"])
 
 
 def test_a_flow_that_ends_gives_its_result() -> None:
