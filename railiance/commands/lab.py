@@ -1,0 +1,143 @@
+"""`railiance lab`: a real Kubernetes cluster on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from railiance.lab import LabStatus
+
+_name = click.option(
+    "--lab", "name", envvar="RAILIANCE_LAB", help="Which lab, where there are several [railiance]."
+)
+
+
+@click.group()
+def lab() -> None:
+    """Run a real Kubernetes cluster on this machine, with ingress, metrics, storage and a registry."""
+
+
+@lab.command()
+@_name
+@click.option(
+    "--nodes", type=click.Choice(["1", "3"]), default="1", show_default=True, help="How many nodes."
+)
+@click.option("--without", type=click.Choice(["prometheus"]), multiple=True, help="Leave an addon out.")
+@click.option(
+    "--provider",
+    type=click.Choice(["auto", "existing", "kind", "native"]),
+    default="auto",
+    show_default=True,
+    help="Where the cluster comes from.",
+)
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path, exists=True), help="Use the cluster of this file."
+)
+@click.option("--context", help="Use this context of the kubeconfig.")
+def up(
+    name: str | None,
+    nodes: str,
+    without: tuple[str, ...],
+    provider: str,
+    kubeconfig: Path | None,
+    context: str | None,
+) -> None:
+    """Have a lab running; may be repeated at any time."""
+    from railiance import lab as labs
+    from railiance.lab.progress import for_stderr
+
+    found = labs.up(
+        name,
+        nodes=int(nodes),
+        with_prometheus="prometheus" not in without,
+        provider=provider,
+        kubeconfig=kubeconfig,
+        context=context,
+        progress=for_stderr(),
+    )
+    _show(found)
+
+
+@lab.command()
+@_name
+def down(name: str | None) -> None:
+    """Take the lab down and leave nothing but the cache of builds."""
+    from railiance import lab as labs
+    from railiance.domain.errors import Broken
+    from railiance.lab.progress import for_stderr
+
+    left = labs.down(name, progress=for_stderr())
+    if left:
+        raise Broken(
+            "LAB_REMAINS", f"The lab is down, but this is left: {', '.join(left)}.", "Try `down` again."
+        )
+    click.echo("The lab is down.")
+
+
+@lab.command()
+@_name
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def status(context: click.Context, name: str | None, as_json: bool) -> None:
+    """Tell the state of nodes, addons, processes and addresses; exit status 1 if something is down."""
+    from railiance import lab as labs
+
+    found = labs.status(name)
+    if as_json:
+        click.echo(json.dumps(found.document(), indent=2))
+    else:
+        _show(found)
+    context.exit(0 if found.ready else 1)
+
+
+@lab.command("load-image")
+@_name
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--name", "image_name", metavar="REPOSITORY:TAG", help="Keep the image under this name.")
+def load_image(name: str | None, sources: tuple[Path, ...], image_name: str | None) -> None:
+    """Put images of archives (docker save) or OCI layout folders into the lab's registry.
+
+    Prints each as repository@digest, ready for `[source] image` and `digest` of an app.toml.
+    """
+    from railiance import lab as labs
+
+    for source in sources:
+        for image in labs.load_image(source, name=name, image_name=image_name):
+            click.echo(str(image))
+
+
+@lab.command("demo-image")
+@_name
+@click.option("--version", required=True, help="The version that the demo application tells.")
+def demo_image(name: str | None, version: str) -> None:
+    """Put a version of the demo application into the lab's registry and print repository@digest."""
+    from railiance import lab as labs
+
+    click.echo(str(labs.build_demo_image(version, name=name)))
+
+
+def _show(found: LabStatus) -> None:
+    """Print a status for a person."""
+    word = "ready" if found.ready else "NOT ready"
+    click.echo(f"The lab {found.name} ({found.provider}) is {word}.")
+    click.echo(
+        f"  kubeconfig  {found.kubeconfig}" + (f"  (context {found.context})" if found.context else "")
+    )
+    for title, value in (
+        ("ingress", found.ingress_url),
+        ("prometheus", found.prometheus_url),
+        ("registry", found.registry),
+    ):
+        click.echo(f"  {title:<11} {value or 'none'}")
+    for title, states in (("nodes", found.nodes), ("addons", found.addons), ("processes", found.processes)):
+        down_ones = [part for part, well in states.items() if not well]
+        told = f"{len(states) - len(down_ones)} of {len(states)} well"
+        click.echo(f"  {title:<11} {told}" + (f"; down: {', '.join(down_ones)}" if down_ones else ""))
+
+
+if __name__ == "__main__":
+    lab()

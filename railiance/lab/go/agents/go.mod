@@ -1,0 +1,3 @@
+module railiance.lab/agents
+
+go 1.24

@@ -1,0 +1,3 @@
+module railiance.lab/demoapp
+
+go 1.24

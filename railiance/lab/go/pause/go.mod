@@ -1,0 +1,3 @@
+module railiance.lab/pause
+
+go 1.24

@@ -1,0 +1,223 @@
+"""The native lab: Kubernetes as processes of this machine, without a container engine (Linux, root).
+
+`up` is a list of steps, each of which looks first and does what is missing. So it may be repeated: on a lab
+that runs (nothing to do), after a Ctrl-C, after the machine was restarted.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+from pathlib import Path
+
+import requests
+
+from railiance.adapters import process
+from railiance.domain.errors import Conflict, RailianceError, Usage
+from railiance.lab import addons, builds, cgroups, controlplane, network, node, packages, services, state
+from railiance.lab.kubectl import Kubectl
+from railiance.lab.layout import INGRESS_PORT, METRICS_PORT, Lab, instances_root
+from railiance.lab.progress import Progress, silent
+from railiance.lab.registry import Registry
+from railiance.lab.waiting import wait_until
+
+
+def obstacles() -> list[str]:
+    """Return what keeps this machine from running a native lab; empty if nothing does."""
+    found = []
+    if platform.system() != "Linux":
+        found.append(f"it needs Linux, and this is {platform.system()}")
+    elif os.geteuid() != 0:
+        found.append("it needs root")
+    if packages.missing() and shutil.which("apt-get") is None:
+        found.append(
+            f"it needs {', '.join(package.name for package in packages.missing())}, and there is no apt-get"
+        )
+    if builds.missing():
+        try:
+            builds.go_tool()
+        except RailianceError as error:
+            found.append(f"{error.message} {error.help}")
+    return found
+
+
+def up(name: str, node_count: int, with_prometheus: bool, progress: Progress) -> Lab:
+    """Have a lab of that shape running, and return it.
+
+    Raises:
+        Conflict: A lab of that name runs in another shape, or its ports or addresses are taken.
+    """
+    with state.locked("slots", "Another `railiance lab up` is choosing its addresses."):
+        lab = _lab(name, node_count, with_prometheus)
+        if not _begun(lab):
+            _check_ports(lab)
+            network.check_ranges(lab)
+        state.remember(lab)
+    with progress.step("Debian packages") as report:
+        packages.install(report)
+    for recipe in builds.NATIVE:
+        if not recipe.done:
+            with progress.step(f"Build {recipe.name} {recipe.version}") as report:
+                builds.ensure(recipe, report)
+        else:
+            builds.ensure(recipe, silent)
+    _start(lab, progress)
+    return lab
+
+
+def down(lab: Lab, progress: Progress) -> None:
+    """End the lab and leave nothing of it but the cache of builds."""
+    with progress.step(f"End the nodes of {lab.name}"):
+        for one in reversed(lab.nodes):
+            node.stop(lab, one)
+    with progress.step("End control plane and services"):
+        for name in (
+            "prometheus",
+            "discoverer",
+            "provisioner",
+            "kube-scheduler",
+            "kube-controller-manager",
+            "kube-apiserver",
+        ):
+            state.end_process(lab, name)
+        state.end_marked(lab.folder)
+    with progress.step("Remove mounts, network and files"):
+        _unmount(lab.folder)
+        network.remove(lab)
+        shutil.rmtree(lab.folder)
+
+
+def addon_states(lab: Lab) -> dict[str, bool]:
+    """Return, for each addon, whether it works."""
+    if not controlplane.api_ready(lab):
+        return {}
+    found = addons.states(Kubectl(lab.kubeconfig))
+    found |= {"ingress": ingress_answers(lab.ingress_url), "registry": Registry(lab.registry).ready()}
+    if lab.with_prometheus:
+        found["prometheus"] = services.prometheus_ready(lab)
+    return found
+
+
+def node_states(lab: Lab) -> dict[str, bool]:
+    """Return, for each node that the lab should have, whether Kubernetes calls it Ready."""
+    listed = Kubectl(lab.kubeconfig).get("nodes") if controlplane.api_ready(lab) else None
+    found = {item["metadata"]["name"]: item for item in (listed or {}).get("items", [])}
+    return {one.name: one.name in found and _is_ready(found[one.name]) for one in lab.nodes}
+
+
+def ingress_answers(url: str) -> bool:
+    """Say whether the ingress answers at all; 404 is an answer, for there is nothing behind `/` yet."""
+    try:
+        return int(requests.get(url, timeout=2).status_code) < int(requests.codes.server_error)
+    except requests.RequestException:
+        return False  # it is not there yet, or no more: that is the answer
+
+
+def _lab(name: str, node_count: int, with_prometheus: bool) -> Lab:
+    known = state.load(name)
+    if known is None:
+        return Lab(name, state.free_slot(name), node_count, with_prometheus)
+    if (known.node_count, known.with_prometheus) != (node_count, with_prometheus):
+        shape = f"{known.node_count} node(s), {'with' if known.with_prometheus else 'without'} Prometheus"
+        help_ = "Take it down first (`railiance lab down`), or give the new one another name (`--lab`)."
+        raise Conflict("LAB_SHAPE", f"The lab {name} is there already, with {shape}.", help_)
+    return known
+
+
+def _begun(lab: Lab) -> bool:
+    """Say whether this lab was brought up before, at least in part."""
+    return Path("/sys/class/net", lab.bridge).exists() or any(state.process_states(lab).values())
+
+
+def _check_ports(lab: Lab) -> None:
+    ports = [lab.registry_port] + ([lab.prometheus_port] if lab.with_prometheus else [])
+    ports += [INGRESS_PORT, METRICS_PORT] if lab.nodes[0].netns is None else []
+    for port in ports:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError as error:
+                help_ = (
+                    f"See who listens (`ss -ltnp sport = :{port}`), or use `railiance lab up --lab other`."
+                )
+                raise Conflict(
+                    "LAB_PORT_TAKEN", f"Port {port}, which the lab needs, is taken.", help_
+                ) from error
+
+
+def _start(lab: Lab, progress: Progress) -> None:
+    kubectl = Kubectl(lab.kubeconfig)
+    state.end_strays(lab)
+    with progress.step("Network and registry"):
+        network.create(lab)
+        registry = services.start_registry(lab)
+    with progress.step("Control plane"):
+        controlplane.start(lab)
+    with progress.step("Images"):
+        addons.push_images(registry)
+    with progress.step("Addons"):
+        addons.install(lab, kubectl)
+        services.start_provisioner(lab)
+    with progress.step("Nodes") as report:
+        for one in lab.nodes:
+            node.start(lab, one)
+            report(one.number / lab.node_count / 2, one.name)
+        wait_until(lambda: all(node_states(lab).values()), 90, "all nodes to be Ready")
+    if lab.with_prometheus:
+        with progress.step("Prometheus"):
+            services.start_prometheus(lab)
+    with progress.step("Ready?"):
+        wait_until(lambda: all(addon_states(lab).values()), 120, "the addons to be ready")
+
+
+def _is_ready(item: dict[str, object]) -> bool:
+    status = item.get("status")
+    conditions = status.get("conditions", []) if isinstance(status, dict) else []
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def _unmount(folder: Path) -> None:
+    """Unmount all below a folder, the deepest first."""
+    points = [
+        line.split()[4].replace("\\040", " ")
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+    ]
+    for point in sorted((point for point in points if Path(point).is_relative_to(folder)), reverse=True):
+        process.run(["umount", "--lazy", point])
+
+
+def remains(lab: Lab) -> list[str]:
+    """Return what is still there of a lab that was taken down; empty if it left nothing."""
+    found = [f"process {pid}" for pid, _ in state.marked(lab.folder)]
+    found += [f"cgroup {path}" for path in cgroups.folders(f"railiance-lab-{lab.name}-")]
+    found += [f"link {one.link}" for one in lab.nodes if Path("/sys/class/net", one.link).exists()]
+    found += [
+        f"netns {one.netns}" for one in lab.nodes if one.netns and Path("/run/netns", one.netns).exists()
+    ]
+    mounts = Path("/proc/self/mountinfo").read_text()
+    found += [f"mounts below {lab.folder}"] if str(lab.folder) in mounts else []
+    found += [f"folder {lab.folder}"] if lab.folder.exists() else []
+    return found
+
+
+def known_labs() -> list[str]:
+    """Return the names of the labs that are there."""
+    root = instances_root()
+    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+
+
+def require(name: str) -> Lab:
+    """Return the lab of that name.
+
+    Raises:
+        Usage: There is none (`LAB_NONE`).
+    """
+    lab = state.load(name)
+    if lab is None:
+        others = ", ".join(known_labs())
+        message = f"There is no lab named {name}." + (f" There are: {others}." if others else "")
+        raise Usage("LAB_NONE", message, "Run `railiance lab up`.")
+    return lab

@@ -1,0 +1,187 @@
+"""What a lab remembers between two commands: its record, its lock, its processes.
+
+A process of a lab is known in two ways: by a small file with pid and start time, and by a mark in its
+environment. The mark is there from its first instruction on, so even a process whose file was never written
+(we died in between) is found again and ended.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from railiance.adapters import process
+from railiance.domain.errors import Broken, Conflict
+from railiance.lab.layout import DEFAULT_NAME, SLOTS, Lab, cache_root, instances_root
+
+MARK = "RAILIANCE_LAB_FOLDER"
+
+
+@contextmanager
+def locked(name: str, busy: str) -> Iterator[None]:
+    """Hold the lock of that name; it frees itself when we die.
+
+    Raises:
+        Conflict: Somebody else holds it (`LAB_BUSY`).
+    """
+    folder = cache_root() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict("LAB_BUSY", busy, "Wait until it has ended, then try again.") from error
+        yield
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file so that a reader finds either all of it or the one before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.touch(mode=mode)
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def load(name: str) -> Lab | None:
+    """Return the lab of that name, or None if there is none."""
+    path = instances_root() / name / "record.json"
+    try:
+        return Lab(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        help_ = f"Run `railiance lab down --lab {name}`."
+        raise Broken("LAB_RECORD", f"The lab's record {path} cannot be read.", help_) from error
+
+
+def remember(lab: Lab) -> None:
+    """Write the lab's record."""
+    write_atomically(lab.folder / "record.json", json.dumps(asdict(lab), indent=1))
+
+
+def free_slot(name: str) -> int:
+    """Return a slot for a new lab: 0 for the default one, else the first that no other lab has.
+
+    Raises:
+        Conflict: All slots are taken (`LAB_NO_SLOT`).
+    """
+    if name == DEFAULT_NAME:
+        return 0
+    taken = {lab.slot for folder in _folders() if (lab := load(folder.name)) is not None}
+    for slot in range(1, SLOTS):
+        if slot not in taken:
+            return slot
+    names = ", ".join(folder.name for folder in _folders())
+    raise Conflict("LAB_NO_SLOT", f"There are {SLOTS} labs already: {names}.", "Take one down first.")
+
+
+def _folders() -> list[Path]:
+    root = instances_root()
+    return sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+
+
+def ensure_process(
+    lab: Lab,
+    name: str,
+    argv: Sequence[str],
+    *,
+    netns: str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> bool:
+    """Have this process running with these very arguments; return whether it had to be started.
+
+    A process of that name with other arguments is ended first.
+    """
+    entered = ["nsenter", f"--net=/run/netns/{netns}", "--"] if netns else []
+    wanted = [*entered, *argv]
+    record = _process_file(lab, name)
+    known = _read_process(record)
+    if known and process.alive(known[0], known[1]):
+        if known[2] == wanted:
+            return False
+        process.end(known[0], known[1])
+    log = lab.folder / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started = process.spawn(wanted, env={**(env or {}), MARK: str(lab.folder)}, stdout=log)
+    write_atomically(
+        record, json.dumps({"pid": started.pid, "start_time": started.start_time, "argv": wanted}, indent=1)
+    )
+    return True
+
+
+def process_states(lab: Lab) -> dict[str, bool]:
+    """Return, for each process that the lab should have, whether it runs."""
+    states = {}
+    for record in sorted((lab.folder / "processes").glob("*.json")):
+        known = _read_process(record)
+        states[record.stem] = known is not None and process.alive(known[0], known[1])
+    return states
+
+
+def end_process(lab: Lab, name: str) -> None:
+    """End one process of the lab, if it runs, and forget it."""
+    record = _process_file(lab, name)
+    known = _read_process(record)
+    if known:
+        process.end(known[0], known[1])
+    record.unlink(missing_ok=True)
+
+
+def end_marked(folder: Path, *, keep: frozenset[int] = frozenset()) -> None:
+    """End every process that carries the mark of this lab folder."""
+    for pid, started in list(marked(folder)):
+        if pid not in keep:
+            process.end(pid, started, term_timeout=5)
+
+
+def end_strays(lab: Lab) -> None:
+    """End marked processes that no file knows: what an interrupted `up` may have left.
+
+    Only those that lead a session: that is how we start processes. Children of known ones, and the shims that
+    keep pods alive, inherit the mark but lead none.
+    """
+    known = {entry[0] for path in (lab.folder / "processes").glob("*.json") if (entry := _read_process(path))}
+    for pid, started in list(marked(lab.folder)):
+        if pid not in known and _leads_session(pid):
+            process.end(pid, started)
+
+
+def marked(folder: Path) -> Iterator[tuple[int, str]]:
+    """Yield pid and start time of every process that carries the mark of this lab folder."""
+    wanted = f"{MARK}={folder}".encode()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with suppress(OSError):
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                started = process.start_time(int(entry.name))
+                if started is not None:
+                    yield int(entry.name), started
+
+
+def _leads_session(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        return os.getsid(pid) == pid
+    return False
+
+
+def _process_file(lab: Lab, name: str) -> Path:
+    return lab.folder / "processes" / f"{name}.json"
+
+
+def _read_process(path: Path) -> tuple[int, str, list[str]] | None:
+    try:
+        entry = json.loads(path.read_text())
+        return int(entry["pid"]), str(entry["start_time"]), list(entry["argv"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError) as error:
+        raise Broken(
+            "LAB_RECORD", f"The process file {path} cannot be read.", "Run `railiance lab down`."
+        ) from error
