@@ -78,19 +78,20 @@ def ask(work: Work, stage_name: str, stage: Stage, check: Check) -> Reading:
     place = _place(work, stage_name, stage)
     match check:
         case HttpCheck():
-            return _http(work, check, place)
+            reading = _http(work, check, place)
         case TcpCheck():
-            return _tcp(work, check)
+            reading = _tcp(work, check)
         case CommandCheck():
-            return local_checks.command(check, place, check.timeout.total_seconds())
+            reading = local_checks.command(check, place, check.timeout.total_seconds())
         case HelmCheck():
-            return _helm(work, check, place)
+            reading = _helm(work, check, place)
         case KubernetesCheck():
-            return _kubernetes(work, stage, check)
+            reading = _kubernetes(work, stage, check)
         case PromqlCheck():
-            return _promql(work, check)
+            reading = _promql(work, check)
         case LogCheck():
-            return _log(work, stage, check)
+            reading = _log(work, stage, check)
+    return reading
 
 
 def _place(work: Work, stage_name: str, stage: Stage) -> Place:
