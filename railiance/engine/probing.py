@@ -209,7 +209,7 @@ def _expected(work: Work) -> tuple[int, ...]:
 
 
 def _way(work: Work) -> _Way:
-    """Return the way through the gateway if the app has a route and the gateway an address, else to the pods."""
+    """Return the way through the gateway where that is possible, else straight to the pods."""
     url = ingress_url(work.hands.cluster) if routed(work) else None
     return _PodsWay(work) if url is None else _GatewayWay(work, url)
 

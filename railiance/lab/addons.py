@@ -40,6 +40,7 @@ def install(lab: Lab, kubectl: Kubectl) -> None:
             traefik_image=_image(lab, "traefik"),
             ingress_port=INGRESS_PORT,
             metrics_port=METRICS_PORT,
+            ingress_url=lab.ingress_url,
         ),
     ]
     if lab.with_prometheus:
