@@ -207,6 +207,33 @@ def run_flow(
     return in_process.run(deployment, parameters, tags=tags, worker_environment=carried)
 
 
+def submit(
+    deployment: str,
+    parameters: Mapping[str, Any],
+    *,
+    tags: Sequence[str] = (),
+    reporter: Report | None = None,
+) -> str:
+    """Hand a run to the worker and return Prefect's id of it; nothing of it happens in this process.
+
+    Raises:
+        Unavailable: Prefect does not answer, knows no such deployment, or has no worker.
+        Broken: Prefect refuses the parameters.
+    """
+    ensure_server(reporter)
+    ensure_deployments(reporter)
+    ensure_worker(reporter)
+    api = PrefectApi(ensure_server())
+    found = api.get(f"/deployments/name/{deployment}")
+    if found is None:
+        message = f"The Prefect server has no deployment {deployment}."
+        raise Unavailable("PREFECT_NO_DEPLOYMENT", message, "Apply them: `railiance server start`.")
+    body: dict[str, Any] = {"parameters": dict(parameters), "tags": list(tags), "state": {"type": "SCHEDULED"}}
+    if carried := _carried() if _foreign_url() is None else {}:
+        body["job_variables"] = {"env": carried}
+    return str(api.post(f"/deployments/{found['id']}/create_flow_run", body)["id"])
+
+
 def follow(
     flow_run_id: str,
     on_state: Callable[[str], None] | None = None,

@@ -113,6 +113,13 @@ def set_weight(work: Work, weight: int, lease: Lease | None, *, header: bool = T
     work.hands.routes.apply(spec, force=weight == 0)
 
 
+def adopt_route(work: Work) -> None:
+    """Take over a route of the same name that a chart rendered: all users stay on stable."""
+    if routed(work):
+        spec = route_spec(work, 0, header=False, stable_listed=True, canary_listed=False)
+        work.hands.routes.apply(spec, adopt=True)
+
+
 def close_route(work: Work) -> None:
     """Remove the engine's route: for undoing a first install, where no track is left that could answer."""
     if routed(work):
