@@ -126,7 +126,7 @@ def summary(findings: Sequence[Finding]) -> str:
     warnings = [finding for finding in findings if not finding.is_error]
     parts = [_count(len(errors), "error")] if errors else []
     if warnings:
-        listed = "; ".join(f"{item.code} {item.message}, line {item.line}" for item in warnings)
+        listed = "; ".join(f"{item.code} {_ascii(item.message)}, line {item.line}" for item in warnings)
         parts.append(_count(len(warnings), "warning") + (f" ({listed})" if errors else ""))
     return (", ".join(parts) or "No findings") + (". Nothing was run." if errors else ".")
 
@@ -135,9 +135,14 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}" + ("" if number == 1 else "s")
 
 
+def _ascii(text: str) -> str:
+    """Keep our own words readable where only ASCII is; what the file holds stays as it is."""
+    return text.replace("\N{HORIZONTAL ELLIPSIS}", "...")
+
+
 def _render_one(finding: Finding) -> str:
     where = f"{finding.path}:{finding.line}:{finding.column}" if finding.line else finding.path
-    lines = [f"{finding.severity}[{finding.code}]: {finding.message}", f"  --> {where}"]
+    lines = [f"{finding.severity}[{finding.code}]: {_ascii(finding.message)}", f"  --> {where}"]
     labels = sorted(finding.labels, key=lambda label: (label.line, label.column))
     margin = max((len(str(label.line)) for label in labels), default=1)
     if labels:
@@ -148,10 +153,10 @@ def _render_one(finding: Finding) -> str:
             lines.append(f"{label.line:>{margin}} | {label.source}".rstrip())
         previous = label.line
         mark = ("^" if label.primary else "-") * max(label.length, 1)
-        lines.append(f"{' ' * margin} | {' ' * (label.column - 1)}{mark} {label.text}".rstrip())
+        lines.append(f"{' ' * margin} | {' ' * (label.column - 1)}{mark} {_ascii(label.text)}".rstrip())
     more = f"more: railiance explain {finding.code}"
     if finding.help:
-        lines.append(f"{' ' * margin} = help: {finding.help}")
+        lines.append(f"{' ' * margin} = help: {_ascii(finding.help)}")
     lines.append(
         f"{' ' * margin} = " + (f"path: {finding.key_path}          {more}" if finding.key_path else more)
     )

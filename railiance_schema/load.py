@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from railiance_schema.app import Contract
 from railiance_schema.defaults import Filled, with_defaults
-from railiance_schema.document import SourceMap
+from railiance_schema.document import SourceMap, dotted
 from railiance_schema.findings import ContractError, Finding, in_order
 from railiance_schema.interpolate import interpolation_findings, resolve
 from railiance_schema.messages import Translator
 from railiance_schema.report import Reporter
 from railiance_schema.rules import rule_findings
+from railiance_schema.scalars import INTERPOLATION
 from railiance_schema.secret_rules import secret_findings
+from railiance_schema.secret_shapes import strings
 from railiance_schema.syntax import decode, parse
 from railiance_schema.versions import CURRENT, stops, version_finding
 from railiance_schema.words import StageName
@@ -106,6 +108,15 @@ def _know(contract: Contract, data: str | bytes, document: Mapping[str, Any], pa
     contract._path = path  # noqa: SLF001
 
 
+def _veiled(finding: Finding, contract: Contract, read: tuple[str, ...]) -> Finding:
+    """Keep what a variable held out of a finding about the value it was filled into."""
+    plain = {dotted(path) for path, value in strings(contract._document) if INTERPOLATION not in value}  # noqa: SLF001
+    if not read or finding.key_path in plain:
+        return finding
+    message = f"`{finding.key_path}` is not legal once its expression is filled in"
+    return replace(finding, message=message, help=f"look at the variables {', '.join(read)}", labels=())
+
+
 def interpolated(contract: Contract, stage: StageName, env: Mapping[str, str]) -> Contract:
     """Return the contract as one stage sees it, every `${{ … }}` of that stage replaced."""
     reporter = Reporter(contract._path, SourceMap(lines=[]))  # noqa: SLF001
@@ -113,7 +124,10 @@ def interpolated(contract: Contract, stage: StageName, env: Mapping[str, str]) -
     filled = with_defaults(resolved.document)
     built, wrong = _build(filled, Translator(resolved.document, filled.origins, reporter))
     broken = [finding for finding in rule_findings(filled, reporter) if finding.is_error]
-    findings = [*resolved.findings, *wrong, *broken]
+    findings = [
+        *resolved.findings,
+        *(_veiled(item, contract, resolved.env_read) for item in [*wrong, *broken]),
+    ]
     if built is None or findings:
         raise ContractError(in_order(findings))
     built._digest, built._document, built._path = contract._digest, contract._document, contract._path  # noqa: SLF001

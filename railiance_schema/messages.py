@@ -12,6 +12,7 @@ from railiance_schema.checks import CHECK_MODELS
 from railiance_schema.document import dotted
 from railiance_schema.findings import Finding
 from railiance_schema.report import At, Reporter, shown
+from railiance_schema.secret_shapes import looks_secret, redact
 from railiance_schema.shape import field_at, homes, is_list, keys_of, model_at, model_of, table_name, words_of
 from railiance_schema.suggest import nearest
 
@@ -143,15 +144,21 @@ class Translator:
         if kind == "union_tag_invalid":
             return self.wrong_word((*path, "type"), error["input"].get("type"))
         name = _name(path)
-        context = error.get("ctx", {})
         if kind.startswith("RAIL"):
-            message = f"`{name}` {context['what']}" + _value(kind, name, error["input"])
-            return self._at_value(kind, message, path, "", context["help"])
+            return self.broken_format(path, kind, error)
         if kind in {"enum", "literal_error"}:
             return self.wrong_word(path, error["input"])
         if kind in _WANTED:
             return self.wrong_type(path, error["input"], _WANTED[kind])
         return self._at_value("RAIL025", _bound(name, error), path, "out of range", "")
+
+    def broken_format(self, path: Path, code: str, error: ErrorDetails) -> Finding:
+        """Report what a validator of ours says about a value."""
+        name, context = _name(path), error["ctx"]
+        if _hidden(name, error["input"]):  # a suggestion would repeat it in other letters
+            return self._at_value(code, f"`{name}` cannot be this value", path, "", "")
+        message = f"`{name}` {context['what']}" + _value(code, name, error["input"])
+        return self._at_value(code, message, path, "", context["help"])
 
     def missing(self, path: Path) -> Finding | None:
         """Report a key that is not there, at the header of its table."""
@@ -213,6 +220,11 @@ def _bound(name: str, error: ErrorDetails) -> str:
         key, words = _BOUNDS[error["type"]]
         return f"`{name}` must be {words} {error['ctx'][key]}, not {shown(name, error['input'])}"
     return f"`{name}` cannot be {shown(name, error['input'])}"
+
+
+def _hidden(name: str, value: Any) -> bool:
+    """Say whether a value must not be shown."""
+    return isinstance(value, str) and (looks_secret(name, value) or redact(value) != value)
 
 
 def _value(code: str, name: str, value: Any) -> str:

@@ -58,13 +58,15 @@ class Reporter:
             for number, (mark, at) in enumerate(zip(marks, places, strict=True))
             if number == 0 or mark != marks[0]
         ]
-        first, key_path = marks[0], dotted(places[0].path)
+        first, key_path = marks[0], redact(dotted(places[0].path))
+        message, help = redact(message), redact(help)  # noqa: A001 - keys and suggestions may repeat a secret
         return Finding(
             code, severity, message, self.path, first.line, first.column, tuple(labels), help, key_path
         )
 
     def at_mark(self, code: str, message: str, mark: Mark, label: str = "", help: str = "") -> Finding:  # noqa: A002
         """Return an error at a place that is no key, as in a file that is no TOML."""
+        message, help = redact(message), redact(help)  # noqa: A001
         labels = (self.label(mark, label, primary=True),)
         return Finding(code, Severity.ERROR, message, self.path, mark.line, mark.column, labels, help)
 

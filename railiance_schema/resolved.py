@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from railiance_schema.app import Path
 from railiance_schema.document import SourceMap, dotted
 from railiance_schema.load import Examined
-from railiance_schema.scalars import INTERPOLATION, format_duration
+from railiance_schema.scalars import format_duration
 from railiance_schema.words import StageName
 
 
@@ -40,7 +40,7 @@ def resolved_values(
     Args:
         examined: A file without errors.
         path: Its name, for origins.
-        stage: Fill in the expressions of this stage and leave the other stages out; None = show all as written.
+        stage: Fill in its expressions and leave the other stages out; None = show all as written.
         env: Variables for expressions; their values are not shown.
 
     Raises:
@@ -51,15 +51,19 @@ def resolved_values(
         raise ValueError("the file has errors, so nothing is resolved")
     contract = examined.contract
     shown = contract.interpolated(stage, env) if stage is not None else contract
+    read = [(env or {}).get(name, "") for name in shown.env_read]
+
+    def hidden(value: Any) -> bool:
+        return any(text and text in str(value) for text in read)
+
     values = []
     for (place, written), (_, filled) in zip(_leaves(contract), _leaves(shown), strict=True):
         if stage is not None and place[0] == "stages" and place[1] not in {stage.value, "defaults"}:
             continue
         origin = _origin(place, path, examined.filled.origins, examined.places)
-        secret = isinstance(written, str) and "env." in written and INTERPOLATION in written
         if filled != written:
             origin += ", interpolated"
-        values.append(Value(dotted(place), written if secret else filled, origin))
+        values.append(Value(dotted(place), written if hidden(filled) else filled, origin))
     ignored = [Value(dotted(at), "…", f"{path}:{line}, ignored") for at, line in _extensions(examined)]
     return values + ignored
 

@@ -108,6 +108,10 @@ def sightings(document: Any) -> Iterator[Sighting]:
         kind = _kind(key, value) or _kind_beside_name(document, path, value)
         if kind is not None:
             yield Sighting(path, kind, len(value), kind not in UNWAIVABLE)
+    for path in _keys(document):
+        kind = _kind("", str(path[-1]))
+        if kind is not None:
+            yield Sighting(path, kind, len(str(path[-1])), waivable=False)
 
 
 def strings(
@@ -124,6 +128,15 @@ def strings(
     elif isinstance(node, list):
         for at, value in enumerate(node):
             yield from strings(value, (*path, at), stop=stop)
+
+
+def _keys(node: Any, path: Path = ()) -> Iterator[Path]:
+    """Yield the path of every key below a node."""
+    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in pairs:
+        if isinstance(key, str):
+            yield (*path, key)
+        yield from _keys(value, (*path, key))
 
 
 def _kind(key: str, value: str) -> str | None:
