@@ -164,6 +164,7 @@ def output_options(command: Callable[P, R]) -> Callable[..., R]:
         "--json-out",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="PATH",
+        callback=_writable,
         help="Also write the result document to a file, whatever the answer is.",
     )
     @wraps(command)
@@ -224,6 +225,13 @@ def refuse_inside_run() -> None:
         raise Usage(
             "RUN_RECURSION", message, "Take railiance out of the stage's commands in railiance/app.toml."
         )
+
+
+def _writable(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before anything is done, not after."""
+    if value is not None and not os.access(value.parent, os.W_OK):
+        raise click.BadParameter(f"there is no folder {value.parent} to write into")
+    return value
 
 
 def _digest(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
