@@ -114,8 +114,11 @@ def service_names(namespace: str, service: str, port: int) -> tuple[str, ...]:
     Seen on 3.5.4: a child of a TraefikService counts as `<namespace>-<service>-<port>@kubernetescrd`, a
     backend of an HTTPRoute as `<namespace>-<service>-http-<port>@kubernetesgateway`, with one backend or
     several; older versions leave out the `-http`. A rule that points straight to a Service counts under the
-    rule's own name instead, which is why route objects always go through a TraefikService.
+    rule's own name instead, which is why route objects always go through a TraefikService; a port of 0 means
+    such a name.
     """
+    if port == 0:
+        return (f"{_normal(f'{namespace}-{service}')}@kubernetescrd",)
     plain = _normal(f"{namespace}-{service}-{port}")
     return (
         f"{plain}@kubernetescrd",
