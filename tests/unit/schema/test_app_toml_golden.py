@@ -76,3 +76,13 @@ def test_every_code_has_a_page_and_an_example() -> None:
     assert emitted == set(PAGES)
     shown = {finding.code for path in [*VALID, *INVALID] for finding in check_contract(path.read_bytes())}
     assert shown == emitted - NOT_IN_FILES
+
+
+def test_the_page_about_the_contract_shows_legal_ones() -> None:
+    """Whoever copies the smallest contract from the page has a legal one."""
+    page = (ROOT / "docs" / "app-toml-contract.md").read_text("utf-8")
+    first, *_ = re.findall(r"```toml\n(schema_version.*?)```", page, re.DOTALL)
+    assert check_contract(first) == []
+    finding = re.search(r"```\n(error\[RAIL021\].*?)```", page, re.DOTALL)
+    assert finding is not None
+    assert finding[1] == (GOLDEN / "invalid" / "30-unknown-key-in-check.findings.txt").read_text("utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from railiance_schema.document import dotted, scan
@@ -106,6 +106,7 @@ def paths(node: Any, path: tuple[str | int, ...] = ()) -> dict[tuple[str | int, 
     return found
 
 
+@settings(deadline=None)
 @given(documents())
 def test_the_scanner_finds_every_key_that_tomllib_reads(text: str) -> None:
     """Every key of a legal file has a place, nothing else has, and a value's place holds that value."""
@@ -131,6 +132,7 @@ def test_every_key_of_a_real_file_has_a_place(path: Path) -> None:
     assert set(scan(text).keys) == set(paths(tomllib.loads(text)))
 
 
+@settings(deadline=None)
 @given(st.text("[]{}=\"'#\n a.,\\", max_size=30))
 def test_the_scanner_survives_any_text(text: str) -> None:
     """A file that is no TOML never breaks the scanner; a legal one is read to its end."""
