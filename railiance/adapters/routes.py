@@ -80,9 +80,9 @@ class Routes(RouteReader):
         wanted = route_objects(spec)
         for manifest in wanted:
             self._cluster.apply(manifest, field_manager=MANAGER, force=force or adopt)
-        kinds = {manifest["kind"] for manifest in wanted}
+        kept = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
         for ref in found:
-            if ref.kind not in kinds:
+            if (ref.kind, ref.name) not in kept:
                 self._cluster.delete(ref)
         state = self.read(spec)
         expected = weight_of(wanted, spec.canary_service)

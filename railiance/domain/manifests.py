@@ -1,7 +1,21 @@
 """Route objects as plain dicts: which share of the requests goes to which track.
 
 One main rule splits the users by weight. While a run is open, a second rule sends whoever carries the
-track header to the canary, at any weight, so that the canary can be probed before a user sees it.
+track header to the canary, at any weight, so that the canary can be probed before a user sees it; and, with
+Traefik, a third rule stands by that gives everybody to stable if the main rule breaks.
+
+Facts that shaped this, seen on Traefik 3.5.4 (tests/cluster/test_routes_on_cluster.py keeps them true):
+
+* A TraefikService with one child that has no ready endpoint, or no Service, is dropped whole, even if that
+  child has weight 0: the main rule then answers 404 to *everybody*. A crash of the canary's only pod would
+  take stable's users with it. A broken rule is skipped, though, and the next matching one is taken: hence the
+  third rule. With `--providers.kubernetescrd.allowEmptyServices` only the child's share fails, with 503.
+* A HTTPRoute keeps its other backends: the share of an empty one gets 503, of a missing Service 500; at
+  weight 0 nothing happens.
+* None of these 503, 500 and 404 is in the counters of any backend, as no backend was asked. So a backend that
+  became empty is to be seen in its endpoints, and taken out of the route at once.
+* The header rule to an empty canary is skipped as well: the answer then comes from the main rule, that is
+  from stable. Whoever probes by header must ask the counters, or the answer, who answered.
 """
 
 from __future__ import annotations
@@ -14,7 +28,9 @@ from railiance.domain.ports import Manifest, ObjectRef
 
 APP_LABEL = "railiance.dev/app"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+ROLE_LABEL = "railiance.dev/role"
 MANAGER = "railiance"
+FALLBACK = "fallback"
 TRAEFIK_API = "traefik.io/v1alpha1"
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 
@@ -99,10 +115,13 @@ def route_objects(spec: RouteSpec) -> list[Manifest]:
 
 def route_refs(spec: RouteSpec) -> tuple[ObjectRef, ...]:
     """Return the addresses of all objects that the route may consist of, in the order of removal."""
-    kinds: tuple[tuple[str, str], ...] = ((GATEWAY_API, "HTTPRoute"),)
-    if spec.provider == "traefik":
-        kinds = ((TRAEFIK_API, "IngressRoute"), (TRAEFIK_API, "TraefikService"))
-    return tuple(ObjectRef(api, kind, spec.namespace, spec.route) for api, kind in kinds)
+    if spec.provider == "gateway-api":
+        return (ObjectRef(GATEWAY_API, "HTTPRoute", spec.namespace, spec.route),)
+    return (
+        ObjectRef(TRAEFIK_API, "IngressRoute", spec.namespace, spec.route),
+        ObjectRef(TRAEFIK_API, "TraefikService", spec.namespace, spec.route),
+        ObjectRef(TRAEFIK_API, "TraefikService", spec.namespace, _fallback_name(spec)),
+    )
 
 
 def weight_of(objects: Iterable[Manifest], canary_service: str) -> int | None:
@@ -142,26 +161,49 @@ def _metadata(spec: RouteSpec) -> dict[str, Any]:
 
 
 def _traefik_objects(spec: RouteSpec) -> list[Manifest]:
-    """Return Traefik's own objects: the weighted service first, so that no rule ever points at nothing."""
+    """Return Traefik's own objects: weighted services first, so that no rule ever points at nothing."""
     backends = backends_of(spec)
     rule = f"Host(`{spec.host}`) && PathPrefix(`{spec.path}`)"
     rules: list[dict[str, Any]] = []
+    services: list[Manifest] = []
     if spec.header_value is not None:
         # No priority is written: the longer rule wins, so this one stands above the main rule, and does not
         # stand above a foreign rule for a longer path. Straight to the Service, so that Traefik counts these
         # requests under the rule's name and not under the track's: they are not users by lot.
         match = f"{rule} && Header(`{spec.header_name}`, `{spec.header_value}`)"
-        target = {"kind": "Service", "name": spec.canary_service, "port": spec.port}
-        rules.append({"kind": "Rule", "match": match, "services": [target]})
+        rules.append(_rule(match, {"kind": "Service", "name": spec.canary_service, "port": spec.port}))
     if backends:
-        target = {"kind": "TraefikService", "name": spec.route}
-        rules.append({"kind": "Rule", "match": rule, "services": [target]})
-    objects = [_traefik_service(spec, backends)] if backends else []
-    return [*objects, _ingress_route(spec, rules)] if rules else []
+        services.append(_traefik_service(spec, spec.route, backends))
+        rules.append(_rule(rule, {"kind": "TraefikService", "name": spec.route}))
+    if _needs_fallback(spec, backends):
+        name = _fallback_name(spec)
+        services.insert(0, _traefik_service(spec, name, ((spec.stable_service, 100),)))
+        services[0]["metadata"]["labels"][ROLE_LABEL] = FALLBACK
+        # Traefik names a rule by its text, so the same condition must be spelt otherwise; and it must lose
+        # against the main rule, whose priority is its length, but against nothing else.
+        match = f"PathPrefix(`{spec.path}`) && Host(`{spec.host}`)"
+        rules.append({**_rule(match, {"kind": "TraefikService", "name": name}), "priority": len(rule) - 1})
+    return [*services, _ingress_route(spec, rules)] if rules else []
 
 
-def _traefik_service(spec: RouteSpec, backends: tuple[tuple[str, int], ...]) -> Manifest:
-    """Return the weighted service; also around a single backend, so that its counters keep their name."""
+def _needs_fallback(spec: RouteSpec, backends: tuple[tuple[str, int], ...]) -> bool:
+    """Tell whether users are with the canary of an open run, while stable could take them all."""
+    with_canary = any(service == spec.canary_service for service, _ in backends)
+    return spec.header_value is not None and with_canary and spec.stable_listed
+
+
+def _fallback_name(spec: RouteSpec) -> str:
+    """Return the name of the service that stands by."""
+    return f"{spec.route}-{FALLBACK}"
+
+
+def _rule(match: str, target: dict[str, Any]) -> dict[str, Any]:
+    """Return one rule."""
+    return {"kind": "Rule", "match": match, "services": [target]}
+
+
+def _traefik_service(spec: RouteSpec, name: str, backends: tuple[tuple[str, int], ...]) -> Manifest:
+    """Return a weighted service; also around a single backend, so that its counters keep their name."""
     children = [
         {"kind": "Service", "name": service, "port": spec.port, "weight": weight}
         for service, weight in backends
@@ -169,7 +211,7 @@ def _traefik_service(spec: RouteSpec, backends: tuple[tuple[str, int], ...]) -> 
     return {
         "apiVersion": TRAEFIK_API,
         "kind": "TraefikService",
-        "metadata": _metadata(spec),
+        "metadata": {**_metadata(spec), "name": name},
         "spec": {"weighted": {"services": children}},
     }
 
@@ -211,6 +253,8 @@ def _backend_ref(service: str, port: int, weight: int) -> dict[str, Any]:
 def _listed(document: Manifest) -> list[tuple[str, int]]:
     """Return the backends of an object's main rule with their weights; empty when it has none."""
     spec = document.get("spec") or {}
+    if (document.get("metadata", {}).get("labels") or {}).get(ROLE_LABEL) == FALLBACK:
+        return []
     if document.get("kind") == "TraefikService":
         return _weights((spec.get("weighted") or {}).get("services"))
     if document.get("kind") != "HTTPRoute":

@@ -41,7 +41,7 @@ def rules(spec: RouteSpec) -> list[Any]:
 
 def test_traefik_route_goes_through_a_weighted_service() -> None:
     """The main rule points at a TraefikService with both tracks, which is written before the rule."""
-    service, route = route_objects(SPEC)
+    service, route = route_objects(replace(SPEC, header_value=None))
     assert (service["kind"], route["kind"]) == ("TraefikService", "IngressRoute")
     assert service["spec"]["weighted"]["services"] == [
         {"kind": "Service", "name": "hello", "port": 80, "weight": 80},
@@ -54,11 +54,35 @@ def test_traefik_route_goes_through_a_weighted_service() -> None:
 
 def test_header_rule_is_longer_than_the_main_rule() -> None:
     """Traefik lets the longer rule win, so the header must make it longer than the same rule without."""
-    header, main = rules(SPEC)
+    header, main, _ = rules(SPEC)
     assert header["match"].startswith(main["match"])
     assert len(header["match"]) > len(main["match"])
     assert "Header(`X-Railiance-Track`, `canary-4711`)" in header["match"]
     assert header["services"][0]["name"] == "hello-canary"
+
+
+def test_stable_stands_by_while_users_are_with_the_canary() -> None:
+    """If the canary breaks the main rule, the same condition spelt otherwise gives everybody to stable."""
+    fallback, main, route = route_objects(SPEC)
+    assert [child["name"] for child in fallback["spec"]["weighted"]["services"]] == ["hello"]
+    assert (fallback["metadata"]["name"], main["metadata"]["name"]) == ("hello-fallback", "hello")
+    _, first, second = route["spec"]["routes"]
+    assert second["services"] == [{"kind": "TraefikService", "name": "hello-fallback"}]
+    assert sorted(second["match"].split(" && ")) == sorted(first["match"].split(" && "))
+    assert second["match"] != first["match"]
+    assert second["priority"] < len(first["match"])
+    assert "priority" not in first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"weight": 0}, {"header_value": None}, {"stable_listed": False}, {"canary_listed": False}],
+    ids=["no-user-there", "no-run", "stable-not-ready", "canary-not-listed"],
+)
+def test_nobody_stands_by_without_need(change: dict[str, Any]) -> None:
+    """Only an open run with users on the canary and a ready stable needs somebody to stand by."""
+    names = [document["metadata"]["name"] for document in route_objects(replace(SPEC, **change))]
+    assert "hello-fallback" not in names
 
 
 def test_gateway_route_is_one_object() -> None:
@@ -125,7 +149,8 @@ def test_objects_say_whose_they_are() -> None:
 
 def test_removal_takes_the_rule_first() -> None:
     """A rule must never point at a weighted service that is gone."""
-    assert [ref.kind for ref in route_refs(SPEC)] == ["IngressRoute", "TraefikService"]
+    assert [ref.kind for ref in route_refs(SPEC)] == ["IngressRoute", "TraefikService", "TraefikService"]
+    assert {ref.name for ref in route_refs(SPEC)} == {doc["metadata"]["name"] for doc in route_objects(SPEC)}
     assert [ref.kind for ref in route_refs(GATEWAY)] == ["HTTPRoute"]
 
 
