@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from railiance.domain.errors import Broken, Conflict
+from railiance.domain.errors import Broken, Conflict, Unavailable
 from railiance.domain.manifests import MANAGER, RouteSpec, is_ours, route_objects, route_refs, weight_of
 from railiance.domain.ports import Cluster, ClusterReader, Manifest, ObjectRef
 
@@ -43,6 +43,10 @@ class RouteReader:
         return RouteState(bool(found), weight_of(found.values(), spec.canary_service), foreign)
 
     def _found(self, spec: RouteSpec) -> dict[ObjectRef, Manifest]:
+        """Return the route's objects that exist, except those whose deletion has begun."""
+        return {ref: body for ref, body in self._all(spec).items() if not _leaves(body)}
+
+    def _all(self, spec: RouteSpec) -> dict[ObjectRef, Manifest]:
         """Return the route's objects that exist."""
         bodies = {ref: self._reader.get(ref) for ref in route_refs(spec)}
         return {ref: body for ref, body in bodies.items() if body is not None}
@@ -72,12 +76,19 @@ class Routes(RouteReader):
 
         Raises:
             Conflict: The objects are somebody else's (code DENY_FOREIGN_OWNER), or were changed by hand.
+            Unavailable: They are being deleted (code ROUTE_LEAVING); what is written now would go with them.
             Broken: The cluster keeps something else than what was written.
         """
-        found = self._found(spec)
+        found = self._all(spec)
         if not adopt:
             self._refuse_foreign(spec, found)
         wanted = route_objects(spec)
+        if wanted and any(_leaves(body) for body in found.values()):
+            raise Unavailable(
+                "ROUTE_LEAVING",
+                f"route {spec.namespace}/{spec.route} is being deleted",
+                "Try again in a moment.",
+            )
         for manifest in wanted:
             self._cluster.apply(manifest, field_manager=MANAGER, force=force or adopt)
         kept = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
@@ -95,7 +106,7 @@ class Routes(RouteReader):
         return state
 
     def remove(self, spec: RouteSpec) -> bool:
-        """Remove the route's own objects, rules first; False when there was nothing.
+        """Remove the route's own objects, rules first; False when nothing is there or stays.
 
         Raises:
             Conflict: The objects are somebody else's.
@@ -116,3 +127,8 @@ class Routes(RouteReader):
                     f"{ref.kind} {ref.namespace}/{ref.name} belongs to {owner}, not to app {spec.app_id}",
                     "Name another route in `[traffic] route`, or take it over with `railiance adopt`.",
                 )
+
+
+def _leaves(body: Manifest) -> bool:
+    """Tell whether an object's deletion has begun."""
+    return bool(body["metadata"].get("deletionTimestamp"))

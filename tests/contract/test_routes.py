@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from railiance.adapters.routes import RouteReader, Routes
-from railiance.domain.errors import Broken, Conflict
+from railiance.domain.errors import Broken, Conflict, Unavailable
 from railiance.domain.manifests import RouteSpec, route_refs
 from railiance.domain.ports import Cluster, ObjectRef
 from tests.fake_cluster import FakeCluster
@@ -136,6 +136,22 @@ def test_removal(cluster: Cluster, spec: RouteSpec) -> None:
     assert routes.remove(spec)
     assert not routes.remove(spec)
     assert all(cluster.get(ref) is None for ref in route_refs(spec))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.provider)
+def test_nothing_is_written_onto_what_leaves(spec: RouteSpec) -> None:
+    """A route that is being deleted would take a new weight with it, so the writer is told to try again."""
+    cluster = FakeCluster()
+    routes = Routes(cluster)
+    routes.apply(spec)
+    ref = main_ref(spec)
+    dying = cluster.get(ref)
+    assert dying is not None
+    dying["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    cluster.put(dying)
+    assert routes.read(spec).weight is None
+    with pytest.raises(Unavailable, match="ROUTE_LEAVING"):
+        routes.apply(spec)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.provider)
