@@ -1,15 +1,12 @@
-"""The API server: the only module that knows the `kubernetes` package.
+"""The API server. Authentication, TLS and connections come from the `kubernetes` package (kube_access.py).
 
-That package brings authentication, TLS and the connection pool. The requests are ours, so that each has a
-time limit, none is repeated behind the caller's back, and every answer is sorted
-into our own errors (answers.py).
+The requests are ours, so that each has a time limit, none is repeated behind the caller's back, and every
+answer is sorted into our own errors (answers.py).
 """
 
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -17,9 +14,6 @@ from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import urllib3
-import yaml
-from kubernetes.client import ApiClient, Configuration
-from kubernetes.config import ConfigException, incluster_config, kube_config
 
 from railiance.adapters.answers import (
     PROXY_REFUSALS,
@@ -40,8 +34,9 @@ from railiance.adapters.api_paths import (
     root_path,
     words_of,
 )
+from railiance.adapters.kube_access import KubeAccess
 from railiance.adapters.objects import reference
-from railiance.domain.errors import Broken, Conflict, RailianceError, Unavailable, Usage
+from railiance.domain.errors import Broken, Conflict, Unavailable
 from railiance.domain.ports import ClusterInfo, Manifest, ObjectRef, ProxyAnswer
 
 FIELD_MANAGER = "railiance"
@@ -50,23 +45,19 @@ READ_TIMEOUT = 10.0
 _JSON = "application/json"
 _PAGE = 500
 _LOG_BYTES = 1 << 20
-_LOOPBACK = "localhost,127.0.0.1,::1"
-_NO_CLUSTER_HELP = "Name a kubeconfig, set KUBECONFIG, or make a cluster of your own with `railiance lab up`."
 
 
 class KubeCluster:
     """One cluster, as one set of credentials sees it. It may be used from several threads at once.
 
     Args:
-        api: The package's client, which knows host, TLS and credentials.
-        name: What people call this access: the kubeconfig's context, or `in-cluster`.
+        access: Host, connections and credentials.
     """
 
-    def __init__(self, api: ApiClient, name: str) -> None:
-        self._api = api
-        self._name = name
+    def __init__(self, access: KubeAccess) -> None:
+        self._access = access
+        self._name = access.name
         self._kinds: dict[str, dict[str, KindAddress]] = {}
-        self._auth = threading.Lock()
         self._info: ClusterInfo | None = None
 
     @classmethod
@@ -79,15 +70,9 @@ class KubeCluster:
 
         Raises:
             Unavailable: There is nothing to connect with (code `NO_CLUSTER`).
-            Usage: The kubeconfig is there, and cannot be read (code `KUBECONFIG_INVALID`).
+            Usage: The kubeconfig is there, and cannot be used (`KUBECONFIG_INVALID`, `CONTEXT_UNKNOWN`).
         """
-        configuration = Configuration()
-        name = _load(configuration, kubeconfig, context)
-        configuration.retries = False
-        # Without this the package sends even loopback addresses through a proxy of the environment.
-        bypass = (_LOOPBACK, os.getenv("NO_PROXY", ""), os.getenv("no_proxy", ""))
-        configuration.no_proxy = ",".join(filter(None, bypass))
-        return cls(ApiClient(configuration), name)
+        return cls(KubeAccess(kubeconfig, context))
 
     # ----- reading
 
@@ -335,68 +320,18 @@ class KubeCluster:
     ) -> Answer:
         """Send one request, once."""
         sent = {"Accept": "application/json, */*", "User-Agent": FIELD_MANAGER}
-        sent |= {**(headers or {}), **self._credentials()}
+        sent |= {**(headers or {}), **self._access.credentials()}
         if body is not None:
             sent["Content-Type"] = content_type
         given = {key: value for key, value in (query or {}).items() if value != ""}
-        url = self._api.configuration.host + path + (f"?{urlencode(given)}" if given else "")
+        url = self._access.host + path + (f"?{urlencode(given)}" if given else "")
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout or READ_TIMEOUT)
-        pool = self._api.rest_client.pool_manager
+        pool = self._access.pool
         try:
             response = pool.request(method, url, body=body, headers=sent, timeout=timeout, redirect=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise unreachable(doing, self._name, self._api.configuration.host, error) from error
+            raise unreachable(doing, self._name, self._access.host, error) from error
         return Answer(response.status, response.data, doing)
-
-    def _credentials(self) -> dict[str, str]:
-        """Return the header that says who we are; an expired token is renewed by one thread at a time."""
-        headers: dict[str, str] = {}
-        with self._auth:
-            self._api.update_params_for_auth(headers, [], ["BearerToken"])
-        return headers
 
 
 _VERBS = {"PATCH": "apply", "POST": "create", "PUT": "replace"}
-
-
-def _load(configuration: Configuration, kubeconfig: Path | None, context: str | None) -> str:
-    """Fill in host and credentials, and return the name of this access."""
-    found = _kubeconfig(kubeconfig)
-    if found is None:
-        incluster_config.load_incluster_config(client_configuration=configuration)
-        return "in-cluster"
-    try:
-        contexts, current = kube_config.list_kube_config_contexts(config_file=found)
-        wanted = context or current["name"]
-        if wanted not in [entry["name"] for entry in contexts]:
-            names = ", ".join(entry["name"] for entry in contexts) or "none"
-            message = f"The kubeconfig {found} has no context {wanted}."
-            raise Usage("CONTEXT_UNKNOWN", message, f"It has: {names}.")
-        kube_config.load_kube_config(
-            config_file=found, context=wanted, client_configuration=configuration, persist_config=False
-        )
-    except RailianceError:
-        raise
-    except (ConfigException, yaml.YAMLError, KeyError, TypeError, OSError, ValueError) as error:
-        # The text of a parser's error may quote the file, which holds credentials.
-        reason = str(error) if isinstance(error, ConfigException | OSError) else type(error).__name__
-        raise Usage("KUBECONFIG_INVALID", f"The kubeconfig {found} cannot be used: {reason}") from error
-    return str(wanted)
-
-
-def _kubeconfig(kubeconfig: Path | None) -> str | None:
-    """Return the file or files to read, or None for the account of the pod we run in."""
-    if kubeconfig is not None:
-        if not kubeconfig.is_file():
-            raise Unavailable("NO_CLUSTER", f"There is no kubeconfig {kubeconfig}.", _NO_CLUSTER_HELP)
-        return str(kubeconfig)
-    named = [part for part in os.getenv("KUBECONFIG", "").split(os.pathsep) if part]
-    looked_at = named or [str(Path("~/.kube/config").expanduser())]
-    existing = [part for part in looked_at if Path(part).expanduser().is_file()]
-    if existing:
-        return os.pathsep.join(existing)
-    if not named and os.getenv("KUBERNETES_SERVICE_HOST"):
-        return None
-    origin = " named by $KUBECONFIG" if named else ""
-    message = f"No cluster: there is no kubeconfig {', '.join(looked_at)}{origin}, and this is no pod."
-    raise Unavailable("NO_CLUSTER", message, _NO_CLUSTER_HELP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from railiance.adapters import cluster as cluster_module
+from railiance.adapters import process
 from railiance.adapters.answers import Answer, error_of
 from railiance.adapters.cluster import KubeCluster
 from railiance.domain.errors import Broken, Conflict, Exit, RailianceError, Unavailable, Usage
@@ -303,6 +305,15 @@ class TestConnecting:
         with pytest.raises(Unavailable, match="absent-too"):
             KubeCluster.connect()
 
+    def test_a_pod_without_an_account_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Inside a cluster, what is missing is the account."""
+        monkeypatch.delenv("KUBECONFIG", raising=False)
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+        with pytest.raises(Unavailable, match="account") as error:
+            KubeCluster.connect()
+        assert code_of(error) == "NO_CLUSTER"
+
     def test_an_unknown_context_is_a_usage_error_that_names_the_known(self, tmp_path: Path) -> None:
         """A context is never guessed."""
         path = kubeconfig(tmp_path, 1)
@@ -354,7 +365,23 @@ class TestConnecting:
         there = KubeCluster.connect(kubeconfig(tmp_path, 1))
         with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
             there.info()
-        assert type(there._api.rest_client.pool_manager).__name__ == "PoolManager"
+        assert type(there._access.pool).__name__ == "PoolManager"
+
+
+QUICK = """
+import sys
+import railiance.adapters.cluster
+heavy = [name for name in sys.modules if name.startswith("kubernetes")]
+assert heavy == [], heavy
+import kubernetes.client
+assert kubernetes.client.CoreV1Api(kubernetes.client.ApiClient())
+assert kubernetes.config.load_kube_config
+"""
+
+
+def test_the_generated_models_are_not_loaded() -> None:
+    """Going back does not wait for them; and whoever imports the package itself still gets it whole."""
+    process.run([sys.executable, "-c", QUICK], cwd=Path(__file__).parents[2], timeout=120)
 
 
 def kubeconfig(folder: Path, port: int) -> Path:
