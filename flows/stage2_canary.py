@@ -17,7 +17,7 @@ from railiance.engine.work import Work
 from railiance.recovery import taken, traffic_returned_on_error
 from tasks.evidence import begin, conclude_deploy, refused
 from tasks.gate import ask_gate_again, nothing_to_visit, open_app, with_people
-from tasks.observe import open_record, probe_canary, watch_step
+from tasks.observe import look, open_record, probe_canary, watch_step
 from tasks.release import install_canary, leave
 from tasks.traffic import return_users, shift_users
 
@@ -65,6 +65,10 @@ def shown(work: Work, prepared: Prepared, plan: Plan, lease: Lease, window: int 
     if rollout.verdict is not Verdict.PASS:
         leave(work, lease, keep=False)
         return Ended(rollout.verdict, rollout.reason)
+    looked = look(work)
+    if looked.verdict is not Verdict.PASS:
+        leave(work, lease, keep=False)
+        return Ended(looked.verdict or Verdict.UNKNOWN, looked.reason, checks=(looked,))
     if not plan.steps:
         probed = probe_canary(work, lease)
         leave(work, lease, keep=probed.verdict is Verdict.PASS)

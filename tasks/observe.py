@@ -7,6 +7,7 @@ from typing import Any
 from prefect import task
 
 from railiance.adapters import progress
+from railiance.domain.check import CheckResult
 from railiance.domain.lifecycle import Run
 from railiance.domain.plan import Plan
 from railiance.domain.ports import Lease
@@ -31,6 +32,14 @@ def watch_step(work: Work, plan: Plan, record: WatchRecord, lease: Lease, until:
     watched = watch.watch_step(work, plan, record, lease, until=until, on_reading=watch.teller())
     progress.say(f"Step {record.step + 1} of {len(plan.steps)} {watched.end}: {watched.record.reason}")
     return watched
+
+
+@task(**RETRIED)
+def look(work: Work) -> CheckResult:
+    """Ask the canary one request the way users will reach it, before any user does."""
+    looked = probing.smoke(work)
+    progress.answer(str(looked.verdict), f"private look: {looked.reason}")
+    return looked
 
 
 @task(**RETRIED)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from railiance.adapters import git
 from railiance.adapters.clock import SystemClock
 from railiance.adapters.cluster import KubeCluster
-from railiance.adapters.gateway import TraefikGateway
+from railiance.adapters.gateway import TraefikGateway, service_names
 from railiance.adapters.helm import HelmCli
 from railiance.adapters.ledger import ClusterLedger
+from railiance.adapters.prometheus import Prometheus, PrometheusGateway
 from railiance.adapters.routes import Routes
 from railiance.adapters.workspace import read_candidate, read_contract
 from railiance.domain.candidate import Candidate
@@ -24,6 +25,7 @@ from railiance_schema import Contract, Stage
 
 DEFAULT_ACCESS = "default"
 KUBECONFIG_PREFIX = "kubeconfig:"
+PROMETHEUS_VARIABLE = "RAILIANCE_PROMETHEUS_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class Work:
         self.clock = clock
         self.run_id = run_id
         self.requester = requester
-        self.executor = person()
+        self.executor = person(app_dir)
         self.access = access
         self.started_at = clock.now()
         self._connect = hands
@@ -164,9 +166,9 @@ def home_namespace(contract: Contract) -> str:
     return stage.namespace
 
 
-def person() -> str:
-    """Return who acts on this machine: $RAILIANCE_ACTOR, else the name of the operating system's user."""
-    return os.environ.get("RAILIANCE_ACTOR") or getpass.getuser()
+def person(app_dir: Path) -> str:
+    """Return who acts on this machine: $RAILIANCE_ACTOR, else whom git would name, else the login name."""
+    return os.environ.get("RAILIANCE_ACTOR") or git.person(app_dir)
 
 
 def new_run_id() -> str:
@@ -181,10 +183,14 @@ def connect(contract: Contract, access: Access, app_dir: Path, clock: Clock) -> 
         Unavailable: There is no kubeconfig (NO_CLUSTER).
     """
     cluster = KubeCluster.connect(access.kubeconfig, access.context)
+    metrics = Prometheus(url) if (url := os.environ.get(PROMETHEUS_VARIABLE)) else None
+    gateway: Gateway = TraefikGateway(cluster, clock)
+    if metrics is not None and str(contract.analysis.source) == "prometheus":
+        gateway = PrometheusGateway(metrics, clock, service_names)
     return Hands(
         cluster=cluster,
         releases=HelmCli(access.kubeconfig, access.context),
-        gateway=TraefikGateway(cluster, clock),
+        gateway=gateway,
         routes=Routes(cluster),
         ledger=ClusterLedger(
             cluster,
@@ -194,6 +200,7 @@ def connect(contract: Contract, access: Access, app_dir: Path, clock: Clock) -> 
             clock=clock,
         ),
         clock=clock,
+        metrics=metrics,
     )
 
 
@@ -229,6 +236,6 @@ def open_work(
         lambda: connect(contract, access, app_dir, clock),
         clock=clock,
         run_id=run_id or new_run_id(),
-        requester=requester or person(),
+        requester=requester or person(app_dir),
         access=access.spelled(),
     )
