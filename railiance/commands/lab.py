@@ -38,7 +38,7 @@ def lab() -> None:
     "--kubeconfig", type=click.Path(path_type=Path, exists=True), help="Use the cluster of this file."
 )
 @click.option("--context", help="Use this context of the kubeconfig.")
-def up(
+def up(  # noqa: PLR0917 - click passes options by name
     name: str | None,
     nodes: str,
     without: tuple[str, ...],
@@ -133,6 +133,8 @@ def _show(found: LabStatus) -> None:
         ("registry", found.registry),
     ):
         click.echo(f"  {title:<11} {value or 'none'}")
+    for note in found.notes:
+        click.echo(f"  {note}")
     for title, states in (("nodes", found.nodes), ("addons", found.addons), ("processes", found.processes)):
         down_ones = [part for part, well in states.items() if not well]
         told = f"{len(states) - len(down_ones)} of {len(states)} well"

@@ -6,7 +6,8 @@ railiance.lab.status()                            # what runs, and where it answ
 railiance.lab.down()
 """
 
-from railiance.lab.images import ImageRef
-from railiance.lab.lifecycle import LabStatus, build_demo_image, down, load_image, status, up
+from railiance.lab.labstatus import LabStatus
+from railiance.lab.lifecycle import build_demo_image, down, load_image, status, up
+from railiance.lab.registry import ImageRef
 
 __all__ = ["ImageRef", "LabStatus", "build_demo_image", "down", "load_image", "status", "up"]

@@ -6,6 +6,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,9 +58,9 @@ def load(registry: Registry, path: Path, image_name: str | None) -> list[ImageRe
     """
     with _opened(path) as source:
         if (raw := source.read("index.json")) is not None:
-            return _load_layout(registry, source, json.loads(raw), path, image_name)
+            return _load_layout(_Loading(registry, source, path), json.loads(raw), image_name)
         if (raw := source.read("manifest.json")) is not None:
-            return _load_docker(registry, source, json.loads(raw), path, image_name)
+            return _load_docker(_Loading(registry, source, path), json.loads(raw), image_name)
     raise _unreadable(path, "it holds neither index.json (OCI layout) nor manifest.json (docker save)")
 
 
@@ -88,76 +89,73 @@ def _opened(path: Path) -> Iterator[_Source]:
         raise _unreadable(path, str(error)) from error
 
 
-def _load_layout(
-    registry: Registry, source: _Source, index: dict[str, Any], path: Path, image_name: str | None
-) -> list[ImageRef]:
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """One load: from where, to where."""
+
+    registry: Registry
+    source: _Source
+    path: Path
+
+    def blob(self, digest: str) -> bytes:
+        data = self.source.read(_blob_path(digest))
+        if data is None:
+            raise _unreadable(self.path, f"it lacks {digest}")
+        return data
+
+
+def _load_layout(loading: _Loading, index: dict[str, Any], image_name: str | None) -> list[ImageRef]:
     loaded = []
     entries = index.get("manifests", [])
     for entry in entries:
         notes = entry.get("annotations", {})
         name = image_name or next((notes[key] for key in _NAMES if key in notes), None)
         if name is None:
-            raise _unreadable(path, "the image has no name; give one with --name")
-        repository, tag = short_name(name)
-        loaded.append(_push_tree(registry, source, entry, path, repository, tag))
+            raise _unreadable(loading.path, "the image has no name; give one with --name")
+        loaded.append(_push_tree(loading, entry, *short_name(name)))
     return loaded
 
 
-def _push_tree(
-    registry: Registry, source: _Source, entry: dict[str, Any], path: Path, repository: str, tag: str
-) -> ImageRef:
+def _push_tree(loading: _Loading, entry: dict[str, Any], repository: str, tag: str) -> ImageRef:
     """Push a manifest after all that it refers to; of an index, the platforms that the archive has."""
-    raw = _blob(source, entry["digest"], path)
+    raw = loading.blob(entry["digest"])
     document = json.loads(raw)
     media_type = document.get("mediaType") or entry["mediaType"]
     if media_type in _INDEXES:
-        children = [
-            child for child in document["manifests"] if source.read(_blob_path(child["digest"])) is not None
-        ]
-        pushed = [
-            _push_tree(registry, source, child, path, repository, child["digest"]) for child in children
-        ]
-        if len(pushed) < len(document["manifests"]):  # the registry refuses an index with parts missing
-            return _push_single(registry, source, children, path, repository, tag)
+        listed = document["manifests"]
+        there = [child for child in listed if loading.source.read(_blob_path(child["digest"])) is not None]
+        if len(there) < len(listed):  # the registry refuses an index with parts missing
+            return _push_single(loading, there, repository, tag)
+        for child in there:
+            _push_tree(loading, child, repository, child["digest"])
     else:
         for blob in [document["config"], *document["layers"]]:
-            registry.push_blob(repository, _blob(source, blob["digest"], path))
-    return registry.push_manifest(repository, raw, media_type, tag)
+            loading.registry.push_blob(repository, loading.blob(blob["digest"]))
+    return loading.registry.push_manifest(repository, raw, media_type, tag)
 
 
-def _push_single(
-    registry: Registry, source: _Source, children: list[dict[str, Any]], path: Path, repository: str, tag: str
-) -> ImageRef:
+def _push_single(loading: _Loading, children: list[dict[str, Any]], repository: str, tag: str) -> ImageRef:
     images = [child for child in children if child.get("platform", {}).get("architecture") != "unknown"]
     if len(images) != 1:
-        raise _unreadable(
-            path, f"it holds {len(images)} of the platforms that its index names; save one, or all"
-        )
-    return _push_tree(registry, source, images[0], path, repository, tag)
+        why = f"it holds {len(images)} of the platforms that its index names; save one, or all"
+        raise _unreadable(loading.path, why)
+    return _push_tree(loading, images[0], repository, tag)
 
 
-def _load_docker(
-    registry: Registry, source: _Source, listed: list[dict[str, Any]], path: Path, image_name: str | None
-) -> list[ImageRef]:
+def _load_docker(loading: _Loading, listed: list[dict[str, Any]], image_name: str | None) -> list[ImageRef]:
+    source = loading.source
     loaded = []
     for entry in listed:
         name = image_name or next(iter(entry.get("RepoTags") or []), None)
         config, layers = source.read(entry["Config"]), [source.read(layer) for layer in entry["Layers"]]
         if name is None:
-            raise _unreadable(path, "the image has no name; give one with --name")
+            raise _unreadable(loading.path, "the image has no name; give one with --name")
         if config is None or None in layers:
-            raise _unreadable(path, "the configuration or a layer is missing")
+            raise _unreadable(loading.path, "the configuration or a layer is missing")
         repository, tag = short_name(name)
         present = [layer for layer in layers if layer is not None]
-        loaded.append(registry.push_image(repository, tag, json.loads(config), present))
+        loaded.append(loading.registry.push_image(repository, tag, json.loads(config), present))
     return loaded
-
-
-def _blob(source: _Source, digest: str, path: Path) -> bytes:
-    data = source.read(_blob_path(digest))
-    if data is None:
-        raise _unreadable(path, f"it lacks {digest}")
-    return data
 
 
 def _blob_path(digest: str) -> str:

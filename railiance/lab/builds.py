@@ -101,6 +101,7 @@ TRAEFIK = Recipe(
     (("docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml", "crds"),),
     "-X github.com/traefik/traefik/v3/pkg/version.Version=3.5.4",
 )
+TRAEFIK_CRDS = Recipe("traefik-crds", "3.5.4", (), TRAEFIK.module, TRAEFIK.files)
 COREDNS = Recipe("coredns", "1.15.0", (".",), "github.com/coredns/coredns@v1.15.0")
 GATEWAY_API = Recipe(
     "gateway-api", "1.3.0", (), "sigs.k8s.io/gateway-api@v1.3.0", (("config/crd/standard/*.yaml", "crds"),)

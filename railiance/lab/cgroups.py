@@ -29,7 +29,9 @@ def create(name: str) -> None:
         (_ROOT / name).mkdir(exist_ok=True)
         (_ROOT / name / "cgroup.subtree_control").write_text(controllers)
         return
-    for controller in _controllers():
+    for (
+        controller
+    ) in _controllers():  # with the unified tree beside them, where there is one: kubelet uses both
         folder = controller / name
         folder.mkdir(exist_ok=True)
         # A new cpuset is empty, and nothing can run in an empty one.
@@ -65,7 +67,7 @@ def _controllers() -> list[Path]:
         return [_ROOT]
     # `cpu` and `cpu,cpuacct` are often two names of one tree.
     found = {path.resolve() for path in _ROOT.iterdir() if (path / "cgroup.procs").exists()}
-    return sorted(path for path in found if path.name != "unified")
+    return sorted(found)
 
 
 def _members(tree: Path) -> set[int]:

@@ -94,6 +94,7 @@ class Lab:
     slot: int
     node_count: int
     with_prometheus: bool = True
+    provider: str = "native"
 
     @property
     def folder(self) -> Path:

@@ -2,54 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-from railiance.lab import archives, builds, images, native, state
-from railiance.lab.layout import Lab, default_name
+from railiance.domain.errors import Usage
+from railiance.lab import archives, builds, existing, images, kind, native, providers, state
+from railiance.lab.labstatus import LabStatus
+from railiance.lab.layout import default_name
 from railiance.lab.progress import Progress, Silent, silent
 from railiance.lab.registry import ImageRef, Registry
-
-
-@dataclass(frozen=True, slots=True)
-class LabStatus:
-    """A lab as it stands.
-
-    Attributes:
-        name: The lab's name.
-        provider: `native`, `kind` or `existing`.
-        kubeconfig: File with the administrator's access.
-        context: The context in it; None for its current one.
-        ingress_url: Where Traefik answers for all hosts, as this machine reaches it.
-        prometheus_url: Where Prometheus answers; None in a lab without it.
-        registry: The registry as `host:port`, the same name here and on the nodes; it speaks plain HTTP.
-        nodes: For each node, whether it is Ready.
-        addons: For each addon, whether it works.
-        processes: For each process of the lab, whether it runs.
-    """
-
-    name: str
-    provider: str
-    kubeconfig: Path
-    ingress_url: str | None
-    prometheus_url: str | None
-    registry: str | None
-    context: str | None = None
-    nodes: dict[str, bool] = field(default_factory=dict)
-    addons: dict[str, bool] = field(default_factory=dict)
-    processes: dict[str, bool] = field(default_factory=dict)
-
-    @property
-    def ready(self) -> bool:
-        """Say whether all of it works; a lab that shows nothing at all does not."""
-        parts = [*self.nodes.values(), *self.addons.values(), *self.processes.values()]
-        return bool(self.nodes) and bool(self.addons) and all(parts)
-
-    def document(self) -> dict[str, Any]:
-        """Return it as plain data, for JSON."""
-        return {**asdict(self), "kubeconfig": str(self.kubeconfig), "ready": self.ready}
 
 
 def up(
@@ -62,22 +22,32 @@ def up(
     context: str | None = None,
     progress: Progress | None = None,
 ) -> LabStatus:
-    """Have a lab running and return where it answers; a lab that runs already is left as it is.
+    """Have a lab running and return where it answers; what runs already is left as it is.
 
     Args:
         name: The lab; `RAILIANCE_LAB`, else `railiance`, by default.
-        nodes: 1 or 3.
+        nodes: 1 or 3; not for an existing cluster, which has the nodes that it has.
         with_prometheus: False for a cluster without central monitoring.
+        provider: `existing`, `kind`, `native`, or `auto` for the first of them that fits.
+        kubeconfig: Access to an existing cluster.
+        context: The context in it; None for its current one.
         progress: Where the steps are told.
 
     Raises:
         Conflict: A lab of that name is there in another shape, or its ports or addresses are taken.
-        Unavailable: Something that it needs cannot be had.
+        Unavailable: No provider fits here, or something that it needs cannot be had.
     """
-    chosen = name or default_name()
-    with state.locked(f"lab-{chosen}", f"Another program is working on the lab {chosen}."):
-        lab = native.up(chosen, nodes, with_prometheus, progress or Silent())
-    return _status(lab)
+    lab, told = name or default_name(), progress or Silent()
+    with state.locked(f"lab-{lab}", f"Another program is working on the lab {lab}."):
+        # A lab stays with its provider: only a new one has a choice.
+        has_access = kubeconfig is not None or context is not None
+        chosen = state.provider_of(lab) or providers.choose(provider, has_access)
+        providers.check_same(lab, chosen, provider, has_access)
+        if chosen == "existing":
+            return existing.up(lab, kubeconfig, context, with_prometheus, told)
+        if chosen == "kind":
+            return kind.up(lab, nodes, with_prometheus, told)
+        return native.up(lab, nodes, with_prometheus, told)
 
 
 def down(name: str | None = None, *, progress: Progress | None = None) -> list[str]:
@@ -90,11 +60,14 @@ def down(name: str | None = None, *, progress: Progress | None = None) -> list[s
     Raises:
         Usage: There is no lab of that name.
     """
-    chosen = name or default_name()
-    lab = native.require(chosen)
-    with state.locked(f"lab-{chosen}", f"Another program is working on the lab {chosen}."):
-        native.down(lab, progress or Silent())
-    return native.remains(lab)
+    lab, told = name or default_name(), progress or Silent()
+    with state.locked(f"lab-{lab}", f"Another program is working on the lab {lab}."):
+        provider = _provider(lab)
+        if provider == "existing":
+            return existing.down(lab, told)
+        if provider == "kind":
+            return kind.down(lab, told)
+        return native.down(lab, told)
 
 
 def status(name: str | None = None) -> LabStatus:
@@ -103,13 +76,19 @@ def status(name: str | None = None) -> LabStatus:
     Raises:
         Usage: There is no lab of that name.
     """
-    return _status(native.require(name or default_name()))
+    lab = name or default_name()
+    provider = _provider(lab)
+    if provider == "existing":
+        return existing.status(lab)
+    if provider == "kind":
+        return kind.status(lab)
+    return native.status(lab)
 
 
 def build_demo_image(version: str, *, name: str | None = None) -> ImageRef:
     """Put the demo application, as this version, into the lab's registry and return it by its digest."""
     builds.ensure(builds.DEMOAPP, silent)
-    return images.push(Registry(native.require(name or default_name()).registry), images.demo_image(version))
+    return images.push(_registry(name), images.demo_image(version))
 
 
 def load_image(source: Path, *, name: str | None = None, image_name: str | None = None) -> list[ImageRef]:
@@ -118,26 +97,25 @@ def load_image(source: Path, *, name: str | None = None, image_name: str | None 
     Args:
         source: The archive, or the folder of the layout.
         name: The lab.
-        image_name: `repository:tag` to keep a single image under, instead of the name in the archive.
+        image_name: `repository:tag` to keep the image under, instead of the name in the archive.
     """
-    registry = Registry(native.require(name or default_name()).registry)
-    return archives.load(registry, source, image_name)
+    return archives.load(_registry(name), source, image_name)
 
 
-def _status(lab: Lab) -> LabStatus:
-    return LabStatus(
-        name=lab.name,
-        provider="native",
-        kubeconfig=lab.kubeconfig,
-        ingress_url=lab.ingress_url,
-        prometheus_url=lab.prometheus_url,
-        registry=lab.registry,
-        nodes=native.node_states(lab),
-        addons=native.addon_states(lab),
-        processes=state.process_states(lab),
-    )
+def _provider(name: str) -> str:
+    provider = state.provider_of(name)
+    if provider is None:
+        others = ", ".join(state.known_labs())
+        message = f"There is no lab named {name}." + (f" There are: {others}." if others else "")
+        raise Usage("LAB_NONE", message, "Run `railiance lab up`.")
+    return provider
 
 
-def as_json(found: LabStatus) -> str:
-    """Return a status as one JSON document."""
-    return json.dumps(found.document(), indent=2)
+def _registry(name: str | None) -> Registry:
+    found = status(name)
+    if found.registry is None:
+        message = f"The lab {found.name} has no registry of its own."
+        raise Usage(
+            "LAB_NO_REGISTRY", message, "Push the image to a registry that the cluster's nodes can reach."
+        )
+    return Registry(found.registry)

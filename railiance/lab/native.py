@@ -14,11 +14,23 @@ from pathlib import Path
 
 import requests
 
-from railiance.adapters import process
 from railiance.domain.errors import Conflict, RailianceError, Usage
-from railiance.lab import addons, builds, cgroups, controlplane, network, node, packages, services, state
+from railiance.lab import (
+    addons,
+    builds,
+    cgroups,
+    controlplane,
+    mounts,
+    network,
+    node,
+    nodes,
+    packages,
+    services,
+    state,
+)
 from railiance.lab.kubectl import Kubectl
-from railiance.lab.layout import INGRESS_PORT, METRICS_PORT, Lab, instances_root
+from railiance.lab.labstatus import LabStatus
+from railiance.lab.layout import INGRESS_PORT, METRICS_PORT, Lab
 from railiance.lab.progress import Progress, silent
 from railiance.lab.registry import Registry
 from railiance.lab.waiting import wait_until
@@ -43,8 +55,8 @@ def obstacles() -> list[str]:
     return found
 
 
-def up(name: str, node_count: int, with_prometheus: bool, progress: Progress) -> Lab:
-    """Have a lab of that shape running, and return it.
+def up(name: str, node_count: int, with_prometheus: bool, progress: Progress) -> LabStatus:
+    """Have a lab of that shape running, and return how it stands.
 
     Raises:
         Conflict: A lab of that name runs in another shape, or its ports or addresses are taken.
@@ -64,29 +76,42 @@ def up(name: str, node_count: int, with_prometheus: bool, progress: Progress) ->
         else:
             builds.ensure(recipe, silent)
     _start(lab, progress)
-    return lab
+    return status(name)
 
 
-def down(lab: Lab, progress: Progress) -> None:
-    """End the lab and leave nothing of it but the cache of builds."""
-    with progress.step(f"End the nodes of {lab.name}"):
+def down(name: str, progress: Progress) -> list[str]:
+    """End the lab, leave nothing of it but the cache of builds, and return what could not be removed."""
+    lab = _require(name)
+    with progress.step(f"End the nodes of {name}"):
         for one in reversed(lab.nodes):
             node.stop(lab, one)
     with progress.step("End control plane and services"):
-        for name in (
-            "prometheus",
-            "discoverer",
-            "provisioner",
-            "kube-scheduler",
-            "kube-controller-manager",
-            "kube-apiserver",
-        ):
-            state.end_process(lab, name)
+        for part in state.process_states(lab):
+            state.end_process(lab, part, term_timeout=2)  # its data goes anyway
         state.end_marked(lab.folder)
     with progress.step("Remove mounts, network and files"):
-        _unmount(lab.folder)
+        mounts.unmount(lab.folder)
         network.remove(lab)
-        shutil.rmtree(lab.folder)
+        left = remains(lab)
+        if not left:  # else the record stays, so that `down` can be tried again
+            shutil.rmtree(lab.folder)
+    return left
+
+
+def status(name: str) -> LabStatus:
+    """Return how the lab stands."""
+    lab = _require(name)
+    return LabStatus(
+        name=lab.name,
+        provider="native",
+        kubeconfig=lab.kubeconfig,
+        ingress_url=lab.ingress_url,
+        prometheus_url=lab.prometheus_url,
+        registry=lab.registry,
+        nodes=node_states(lab),
+        addons=addon_states(lab),
+        processes=state.process_states(lab),
+    )
 
 
 def addon_states(lab: Lab) -> dict[str, bool]:
@@ -102,9 +127,8 @@ def addon_states(lab: Lab) -> dict[str, bool]:
 
 def node_states(lab: Lab) -> dict[str, bool]:
     """Return, for each node that the lab should have, whether Kubernetes calls it Ready."""
-    listed = Kubectl(lab.kubeconfig).get("nodes") if controlplane.api_ready(lab) else None
-    found = {item["metadata"]["name"]: item for item in (listed or {}).get("items", [])}
-    return {one.name: one.name in found and _is_ready(found[one.name]) for one in lab.nodes}
+    found = nodes.node_states(Kubectl(lab.kubeconfig)) if controlplane.api_ready(lab) else {}
+    return {one.name: found.get(one.name, False) for one in lab.nodes}
 
 
 def ingress_answers(url: str) -> bool:
@@ -173,22 +197,6 @@ def _start(lab: Lab, progress: Progress) -> None:
         wait_until(lambda: all(addon_states(lab).values()), 120, "the addons to be ready")
 
 
-def _is_ready(item: dict[str, object]) -> bool:
-    status = item.get("status")
-    conditions = status.get("conditions", []) if isinstance(status, dict) else []
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
-
-
-def _unmount(folder: Path) -> None:
-    """Unmount all below a folder, the deepest first."""
-    points = [
-        line.split()[4].replace("\\040", " ")
-        for line in Path("/proc/self/mountinfo").read_text().splitlines()
-    ]
-    for point in sorted((point for point in points if Path(point).is_relative_to(folder)), reverse=True):
-        process.run(["umount", "--lazy", point])
-
-
 def remains(lab: Lab) -> list[str]:
     """Return what is still there of a lab that was taken down; empty if it left nothing."""
     found = [f"process {pid}" for pid, _ in state.marked(lab.folder)]
@@ -197,27 +205,12 @@ def remains(lab: Lab) -> list[str]:
     found += [
         f"netns {one.netns}" for one in lab.nodes if one.netns and Path("/run/netns", one.netns).exists()
     ]
-    mounts = Path("/proc/self/mountinfo").read_text()
-    found += [f"mounts below {lab.folder}"] if str(lab.folder) in mounts else []
-    found += [f"folder {lab.folder}"] if lab.folder.exists() else []
+    found += [f"mount {point}" for point in mounts.below(lab.folder)]
     return found
 
 
-def known_labs() -> list[str]:
-    """Return the names of the labs that are there."""
-    root = instances_root()
-    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-
-
-def require(name: str) -> Lab:
-    """Return the lab of that name.
-
-    Raises:
-        Usage: There is none (`LAB_NONE`).
-    """
+def _require(name: str) -> Lab:
     lab = state.load(name)
     if lab is None:
-        others = ", ".join(known_labs())
-        message = f"There is no lab named {name}." + (f" There are: {others}." if others else "")
-        raise Usage("LAB_NONE", message, "Run `railiance lab up`.")
+        raise Usage("LAB_NONE", f"There is no lab named {name}.", "Run `railiance lab up`.")
     return lab

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from railiance.adapters import process
 from railiance.domain.errors import Conflict
+from railiance.lab import mounts
 from railiance.lab.layout import INGRESS_PORT, METRICS_PORT, Lab, Node
 from railiance.lab.state import write_atomically
 
@@ -73,6 +74,15 @@ def remove(lab: Lab) -> None:
         _ip("link", "delete", lab.bridge)
     _delete_table("inet", lab.table)
     _restore_forwarding(lab)
+    _drop_empty_netns_folder()
+
+
+def _drop_empty_netns_folder() -> None:
+    """Take away the mount that the first `ip netns add` makes of /run/netns, if nobody uses it any more."""
+    folder = Path("/run/netns")
+    if folder.is_dir() and not any(folder.iterdir()):
+        mounts.unmount(folder)
+        folder.rmdir()
 
 
 def _create_namespace(lab: Lab, node: Node, netns: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from railiance.adapters import process
 from railiance.domain.errors import Broken, Conflict
@@ -48,21 +49,39 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
     draft.replace(path)
 
 
-def load(name: str) -> Lab | None:
-    """Return the lab of that name, or None if there is none."""
+def read_record(name: str) -> dict[str, Any] | None:
+    """Return what is noted of a lab, or None if there is none of that name."""
     path = instances_root() / name / "record.json"
     try:
-        return Lab(**json.loads(path.read_text()))
+        found = json.loads(path.read_text())
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
-        help_ = f"Run `railiance lab down --lab {name}`."
+    except ValueError as error:
+        help_ = f"Remove {path.parent} once nothing of that lab runs any more."
         raise Broken("LAB_RECORD", f"The lab's record {path} cannot be read.", help_) from error
+    return dict(found)
+
+
+def write_record(name: str, record: Mapping[str, Any]) -> None:
+    """Note what is to be known of a lab; its key `provider` says whose it is."""
+    write_atomically(instances_root() / name / "record.json", json.dumps(record, indent=1))
+
+
+def provider_of(name: str) -> str | None:
+    """Return the provider of a lab, or None if there is none of that name."""
+    record = read_record(name)
+    return None if record is None else str(record["provider"])
+
+
+def load(name: str) -> Lab | None:
+    """Return the native or kind lab of that name, or None if there is none."""
+    record = read_record(name)
+    return None if record is None or record["provider"] == "existing" else Lab(**record)
 
 
 def remember(lab: Lab) -> None:
     """Write the lab's record."""
-    write_atomically(lab.folder / "record.json", json.dumps(asdict(lab), indent=1))
+    write_record(lab.name, asdict(lab))
 
 
 def free_slot(name: str) -> int:
@@ -73,17 +92,18 @@ def free_slot(name: str) -> int:
     """
     if name == DEFAULT_NAME:
         return 0
-    taken = {lab.slot for folder in _folders() if (lab := load(folder.name)) is not None}
+    taken = {lab.slot for known in known_labs() if (lab := load(known)) is not None}
     for slot in range(1, SLOTS):
         if slot not in taken:
             return slot
-    names = ", ".join(folder.name for folder in _folders())
+    names = ", ".join(known_labs())
     raise Conflict("LAB_NO_SLOT", f"There are {SLOTS} labs already: {names}.", "Take one down first.")
 
 
-def _folders() -> list[Path]:
+def known_labs() -> list[str]:
+    """Return the names of the labs that are there."""
     root = instances_root()
-    return sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    return sorted(path.parent.name for path in root.glob("*/record.json")) if root.is_dir() else []
 
 
 def ensure_process(
@@ -124,20 +144,19 @@ def process_states(lab: Lab) -> dict[str, bool]:
     return states
 
 
-def end_process(lab: Lab, name: str) -> None:
+def end_process(lab: Lab, name: str, term_timeout: float = 10) -> None:
     """End one process of the lab, if it runs, and forget it."""
     record = _process_file(lab, name)
     known = _read_process(record)
     if known:
-        process.end(known[0], known[1])
+        process.end(known[0], known[1], term_timeout)
     record.unlink(missing_ok=True)
 
 
-def end_marked(folder: Path, *, keep: frozenset[int] = frozenset()) -> None:
+def end_marked(folder: Path) -> None:
     """End every process that carries the mark of this lab folder."""
     for pid, started in list(marked(folder)):
-        if pid not in keep:
-            process.end(pid, started, term_timeout=5)
+        process.end(pid, started, term_timeout=2)
 
 
 def end_strays(lab: Lab) -> None:
