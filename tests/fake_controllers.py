@@ -132,8 +132,20 @@ class FakeControllers:
                 }
                 for pod in pods
             ],
-            "ports": [{"name": p.get("name", ""), "port": p.get("targetPort", p["port"])} for p in ports],
+            "ports": [{"name": p.get("name", ""), "port": _port_number(p, pods)} for p in ports],
         }
+
+
+def _port_number(port: Manifest, pods: list[Manifest]) -> int:
+    """Return the number of a Service's target port, which may be a name that its pods give it."""
+    target = port.get("targetPort", port["port"])
+    named = {
+        declared.get("name"): declared["containerPort"]
+        for pod in pods
+        for container in pod["spec"]["containers"]
+        for declared in container.get("ports") or []
+    }
+    return int(named.get(target, port["port"])) if isinstance(target, str) else int(target)
 
 
 def _workload_status(owner: Manifest, pods: list[Manifest]) -> Manifest:
