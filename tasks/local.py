@@ -170,7 +170,8 @@ def _place(run: LocalRun) -> Place:
 
 
 def _told(result: CheckResult) -> CheckResult:
-    progress.answer(result.verdict or "skipped", f"{result.id}: {result.reason}")
+    optional = "" if result.required else " (optional)"
+    progress.answer(result.verdict or "skipped", f"{result.id}{optional}: {result.reason}")
     return result
 
 

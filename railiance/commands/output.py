@@ -70,7 +70,8 @@ class Reporter:
             return
         from rich.text import Text
 
-        self._console.print(Text(f"{word:<8}", style=_COLOURS.get(word, "bold")) + Text(text), soft_wrap=True)
+        line = Text.assemble((f"{word:<8}", _COLOURS.get(word, "bold")), text)
+        self._console.print(line, soft_wrap=True)
 
     @contextmanager
     def listening(self) -> Iterator[None]:

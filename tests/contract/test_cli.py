@@ -287,3 +287,14 @@ def test_shim(tmp_path):
         [link, "--version"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("railiance ")
+
+
+def test_reference_page():
+    """The page about the command line is what the commands say; RAILIANCE_GOLDEN=write writes it anew."""
+    from railiance.commands.reference import page
+
+    path = ROOT / "docs/reference/cli.md"
+    if os.environ.get("RAILIANCE_GOLDEN") == "write":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page(), "utf-8")
+    assert path.read_text("utf-8") == page()
