@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr
@@ -274,7 +273,7 @@ class Contract(Table):
     upstream: Upstream | None = Field(default=None, description="Marks an overlay repository.")
 
     _digest: str = PrivateAttr(default="")
-    _document: Mapping[str, Any] = PrivateAttr(default_factory=lambda: MappingProxyType({}))
+    _document: Mapping[str, Any] = PrivateAttr(default_factory=dict)
     _path: str = PrivateAttr(default="railiance/app.toml")
     _env: Mapping[str, str] | None = PrivateAttr(default=None)
     _env_read: tuple[str, ...] = PrivateAttr(default=())

@@ -11,6 +11,7 @@ from typing import Any
 
 Path = tuple[str | int, ...]
 
+_WORD = r"(?:password|passwd|secret|token|api[_-]?key|private[_-]?key|passphrase)"
 SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("a PEM private key or certificate", re.compile(r"-----BEGIN [A-Z0-9 ]+-----(?:.|\n)*")),
     (
@@ -32,29 +33,26 @@ SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("a Vault token", re.compile(r"\bhv[sb]\.[A-Za-z0-9_-]{16,}|\bs\.[A-Za-z0-9]{24}\b")),
     ("an age key", re.compile(r"\bAGE-SECRET-KEY-1[A-Z0-9]+", re.IGNORECASE)),
     ("a bearer token", re.compile(r"\b[Bb]earer\s+(?!\$)[A-Za-z0-9._~+/=-]{8,}")),
-    ("a password in a URL", re.compile(r"\b[a-z][a-z0-9+.-]*://(?![^/\s@]*\$)[^/\s:@\"']*:[^/\s@\"']+@")),
+    (
+        "a password in a URL",
+        re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://(?![^/\s@]{0,200}\$)[^/\s:@\"']{0,200}:[^/\s@\"']{1,300}@"),
+    ),
     ("a user and password", re.compile(r"(?:^|\s)(?:-u|--user)[= ]['\"]?(?!\$)[^\s:'\"]+:(?!\$)[^\s'\"]+")),
     (
         "a password given to --set",
         re.compile(
-            r"--set(?:-string)?[= ]\S*(?:password|passwd|secret|token|api_?key)[^=\s]*=(?!['\"]?\$)[^\s,]+",
-            re.IGNORECASE,
+            rf"--set(?:-string)?[= ]\S{{0,200}}(?<!existing){_WORD}=(?!['\"]?\$)[^\s,]+", re.IGNORECASE
         ),
     ),
     (
         "a secret in a variable",
-        re.compile(
-            r"\b[A-Za-z0-9_]*(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|PASSPHRASE)[A-Za-z0-9_]*=(?!['\"]?\$)['\"]?[^\s'\"]+",
-            re.IGNORECASE,
-        ),
+        re.compile(rf"(?<!existing){_WORD}[0-9]{{0,3}}=(?!['\"]?\$)['\"]?[^\s'\"]+", re.IGNORECASE),
     ),
 )
 UNWAIVABLE = frozenset({SHAPES[0][0], SHAPES[1][0]})
 WAIVER = re.compile(r"#\s*railiance:\s*allow-secret-shape(?:\s+(?P<reason>\S.*))?$")
 
-_NAMED = re.compile(
-    r"(?:^|[_-])(?:password|passwd|secret|token|api[_-]?key|private[_-]?key|passphrase)$", re.IGNORECASE
-)
+_NAMED = re.compile(rf"(?:^|[_-]){_WORD}$", re.IGNORECASE)
 _KNOWN_KEYS = frozenset({"tls_secret"})
 _HARMLESS = re.compile(
     r"sha256:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -62,8 +60,7 @@ _HARMLESS = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _NAMED_LINE = re.compile(
-    r"""(?P<key>(?<![\w-])(?!tls_secret\b)["']?[\w-]*(?:password|passwd|secret|token|api[_-]?key|private[_-]?key|passphrase)["']?\s*=\s*)(?P<value>[^\s=].*)""",
-    re.IGNORECASE,
+    rf"""(?P<key>(?<!tls_){_WORD}["']?\s{{0,40}}=\s{{0,40}})(?P<value>[^\s=].*)""", re.IGNORECASE
 )
 _LONG_BLOB = re.compile(  # as in the middle of a PEM block; words, digests and paths have no such mixture
     r"(?<![A-Za-z0-9+/_=-])(?=[A-Za-z0-9+/_=-]*[A-Z])(?=[A-Za-z0-9+/_=-]*[0-9])[A-Za-z0-9+/_=-]{40,}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from railiance_schema import ContractError, check_contract, load_contract, render_json, render_text
@@ -84,6 +86,8 @@ def test_literal_values_of_secret_names_are_refused(line: str) -> None:
         "helm --set db.password=$PASSWORD x",
         "curl -H 'Authorization: Bearer $TOKEN'",
         "https://${USER}:${PASS}@host/",
+        "helm upgrade --set auth.existingSecret=web-auth x",
+        "TOKEN_FILE=/run/token run --max-tokens=100",
         "echo tokens and passwords and secret words",
     ],
 )
@@ -110,3 +114,13 @@ def test_keys_cannot_be_waived() -> None:
     """No reason makes a private key belong into a contract."""
     text = f'{HEAD}evidence = ["{PEM}"]  # railiance: allow-secret-shape please\n'
     assert [finding.code for finding in check_contract(text)] == ["RAIL051"]
+
+
+@pytest.mark.parametrize(
+    "piece", ["TOKEN", "A_", "--set ", "-u a:", "a://", "eyJaaaaaaaaa.", "-----BEGIN ", "Aa0"]
+)
+def test_long_values_are_searched_in_time(piece: str) -> None:
+    """No value makes the search slow: its time grows with the length, not with its square."""
+    before = time.process_time()
+    check_contract(f'{HEAD}x-note = "{piece * (50_000 // len(piece))}"\n')
+    assert time.process_time() - before < 5
