@@ -1,6 +1,6 @@
 """The reference of the command line as a page, made from the commands themselves.
 
-`python -m railiance.commands.reference > docs/reference/cli.md`; a test compares the page with this.
+A test compares `docs/reference/cli.md` with it, and writes the page anew with RAILIANCE_GOLDEN=write.
 """
 
 from __future__ import annotations
@@ -28,12 +28,10 @@ On a terminal the document is printed only with `--pretty` or `--json`.
 """
 
 
-def page() -> str:
-    """Return the whole page as Markdown."""
-    from railiance.cli import cli
-
-    with click.Context(cli, info_name="railiance") as context:
-        parts = [_HEAD, *_sections(cli, context)]
+def page(group: click.Group) -> str:
+    """Return the whole page as Markdown, for the group of all verbs."""
+    with click.Context(group, info_name="railiance") as context:
+        parts = [_HEAD, *_sections(group, context)]
     return "\n".join(parts)
 
 
@@ -64,7 +62,3 @@ def _option(parameter: click.Parameter, context: click.Context) -> str | None:
         return None
     names, meaning = (text.replace("|", "\\|") for text in record)
     return f"| `{names}` | {meaning} |"
-
-
-if __name__ == "__main__":
-    click.echo(page(), nl=False)

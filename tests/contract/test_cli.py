@@ -296,5 +296,5 @@ def test_reference_page():
     path = ROOT / "docs/reference/cli.md"
     if os.environ.get("RAILIANCE_GOLDEN") == "write":
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page(), "utf-8")
-    assert path.read_text("utf-8") == page()
+        path.write_text(page(frame.cli), "utf-8")
+    assert path.read_text("utf-8") == page(frame.cli)
