@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 from railiance.lab import builds, images
 from railiance.lab.kubectl import Kubectl, manifest
 from railiance.lab.layout import INGRESS_PORT, METRICS_PORT, Lab
 from railiance.lab.registry import Registry
+from railiance.lab.state import write_atomically
 
 NAMESPACE = "kube-system"
 
@@ -20,10 +24,20 @@ def push_images(registry: Registry) -> None:
 
 
 def install(lab: Lab, kubectl: Kubectl) -> None:
-    """Apply the addons of a native lab; what is there already stays as it is."""
-    kubectl.apply_folder(builds.GATEWAY_API.folder / "crds")
-    kubectl.apply_folder(builds.TRAEFIK.folder / "crds")
+    """Apply the addons of a native lab, unless these very ones are there and well."""
+    definitions = [_folder(recipe.folder / "crds") for recipe in (builds.GATEWAY_API, builds.TRAEFIK)]
+    objects = _objects(lab)
+    note, digest = lab.folder / "addons.applied", _digest([*definitions, objects])
+    if note.exists() and note.read_text() == digest and all(states(kubectl).values()):
+        return
+    for text in definitions:
+        kubectl.apply(text)
     kubectl.run("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    kubectl.apply(objects)
+    write_atomically(note, digest)
+
+
+def _objects(lab: Lab) -> str:
     first_node = lab.nodes[0].name
     parts = [
         manifest("access"),
@@ -47,7 +61,7 @@ def install(lab: Lab, kubectl: Kubectl) -> None:
         parts.append(
             manifest("prometheus", host_address=lab.host_address, prometheus_port=lab.prometheus_port)
         )
-    kubectl.apply("\n---\n".join(parts))
+    return "\n---\n".join(parts)
 
 
 def states(kubectl: Kubectl) -> dict[str, bool]:
@@ -58,6 +72,14 @@ def states(kubectl: Kubectl) -> dict[str, bool]:
         "traefik": kubectl.ready("deployment", NAMESPACE, "traefik"),
         "storage-class": kubectl.get("storageclass", "local-path") is not None,
     }
+
+
+def _folder(folder: Path) -> str:
+    return "\n---\n".join(path.read_text() for path in sorted(folder.glob("*.y*ml")))
+
+
+def _digest(texts: list[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 def _image(lab: Lab, name: str) -> str:

@@ -22,6 +22,7 @@ from railiance.lab.waiting import wait_until
 
 TRAEFIK_IMAGE = f"docker.io/library/traefik:v{builds.TRAEFIK.version}"
 PROMETHEUS_IMAGE = "docker.io/prom/prometheus:v2.53.5"
+_DEFINITIONS = {"gateway-api-crds": builds.GATEWAY_API, "traefik-crds": builds.TRAEFIK_CRDS}
 _TRAEFIK = "app.kubernetes.io/name=traefik"
 _PROMETHEUS = "app.kubernetes.io/name=prometheus"
 
@@ -52,26 +53,26 @@ def up(
 
 
 def down(name: str, progress: Progress) -> list[str]:
-    """Remove what the lab installed, and nothing else; return what stays."""
+    """Remove what the lab installed, but for custom resource definitions, and nothing else."""
     record = state.read_record(name) or {"installed": []}
-    stays = []
     for part in reversed(record["installed"]):
-        if part.endswith("-crds"):
-            stays.append(f"the custom resource definitions of {part.removesuffix('-crds')}")
-            continue
-        with progress.step(f"Remove {part}"):
-            kubectl = _kubectl(record)
-            text = _text(part, first_node(kubectl))
-            kubectl.run("delete", "--ignore-not-found", "-f", "-", stdin=text, timeout=120)
+        if part not in _DEFINITIONS:
+            with progress.step(f"Remove {part}"):
+                kubectl = _kubectl(record)
+                text = _text(part, first_node(kubectl))
+                kubectl.run("delete", "--ignore-not-found", "-f", "-", stdin=text, timeout=120)
     shutil.rmtree(instances_root() / name)
-    return stays
+    return []
 
 
 def status(name: str) -> LabStatus:
     """Return how the cluster stands."""
     record = state.read_record(name) or {}
     kubectl = _kubectl(record)
-    notes = [f"The lab installed {part}." for part in record["installed"]]
+    notes = [
+        f"The lab installed {part}" + ("; they stay after `down`." if part in _DEFINITIONS else ".")
+        for part in record["installed"]
+    ]
     if not _default_storage_class(kubectl):
         notes.append("There is no default storage class: applications with volumes will wait for ever.")
     return LabStatus(
@@ -100,10 +101,8 @@ def missing(kubectl: Kubectl, with_prometheus: bool) -> dict[str, bool]:
 
 def install(part: str, kubectl: Kubectl, node: str) -> None:
     """Install one thing into the cluster; pods that need ports of a node go to `node`."""
-    if part == "gateway-api-crds":
-        kubectl.apply_folder(builds.ensure(builds.GATEWAY_API, silent) / "crds")
-    elif part == "traefik-crds":
-        kubectl.apply_folder(builds.ensure(builds.TRAEFIK_CRDS, silent) / "crds")
+    if part in _DEFINITIONS:
+        kubectl.apply_folder(builds.ensure(_DEFINITIONS[part], silent) / "crds")
     else:
         kubectl.apply(_text(part, node))
 

@@ -116,9 +116,8 @@ def status(name: str) -> LabStatus:
 
 def addon_states(lab: Lab) -> dict[str, bool]:
     """Return, for each addon, whether it works."""
-    if not controlplane.api_ready(lab):
-        return {}
-    found = addons.states(Kubectl(lab.kubeconfig))
+    api = controlplane.api_ready(lab)
+    found = {"kubernetes-api": api} | (addons.states(Kubectl(lab.kubeconfig)) if api else {})
     found |= {"ingress": ingress_answers(lab.ingress_url), "registry": Registry(lab.registry).ready()}
     if lab.with_prometheus:
         found["prometheus"] = services.prometheus_ready(lab)

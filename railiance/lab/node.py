@@ -12,7 +12,7 @@ from railiance.domain.errors import RailianceError
 from railiance.lab import certs, cgroups
 from railiance.lab.controlplane import component_kubeconfig
 from railiance.lab.layout import Lab, Node, tool_path
-from railiance.lab.state import end_process, ensure_process, write_atomically
+from railiance.lab.state import end_process, ensure_process, process_states, write_atomically
 from railiance.lab.waiting import wait_until
 
 PAUSE_IMAGE = "railiance-lab/pause:1"
@@ -39,7 +39,8 @@ def stop(lab: Lab, node: Node) -> None:
     """End the node and everything that ran on it, and leave no trace outside of its folder."""
     for name in ("kubelet", "kube-proxy"):
         end_process(lab, _process_name(node, name))
-    _delete_containers(node)
+    if process_states(lab).get(_process_name(node, "containerd")):
+        _delete_containers(node)
     cgroups.remove(node.cgroup)
     end_process(lab, _process_name(node, "containerd"))
     _remove_traces(node)
