@@ -158,7 +158,8 @@ def _bad_value(message: str, mark: Mark, places: SourceMap, reporter: Reporter) 
             message = "string values need quotes"
             return reporter.at_mark("RAIL003", message, whole, "no quotes here", help_text)
     said = _PLACE.sub("", message)
-    plain = said[:1].lower() + said[1:] if "'" not in said else "this is not TOML"
+    repeats_the_file = "'" in said and not said.startswith("Expected")
+    plain = "" if repeats_the_file else f": {said[:1].lower()}{said[1:]}"
     return reporter.at_mark(
-        "RAIL003", f"not valid TOML: {plain}", mark, "here", "compare the line with its neighbours"
+        "RAIL003", f"this is not valid TOML{plain}", mark, "here", "compare the line with its neighbours"
     )
