@@ -100,11 +100,12 @@ id = "shop"
 name = "Shop"
 repo = "railiance-apps/shop"
 owner = "platform"
+description = "A shop"
 criticality = "low"
 
 [source]
 revision = "v1"
-artifact = "none"
+artifact = "bundle"
 
 [stages.stage1]
 commands = ["true"]
