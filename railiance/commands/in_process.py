@@ -18,9 +18,9 @@ from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.states import Pending
 
 from railiance import project
-from railiance.commands.local_server import FlowOutcome, FlowState
+from railiance.commands.local_server import FlowOutcome, FlowState, unknown_deployment
 from railiance.commands.prefect_processes import state_folder
-from railiance.domain.errors import Broken, Unavailable
+from railiance.domain.errors import Broken
 
 _ENDED: Mapping[StateType, FlowState] = {
     StateType.COMPLETED: "completed",
@@ -91,9 +91,7 @@ def _read_deployment(client: SyncPrefectClient, deployment: str) -> DeploymentRe
     try:
         return client.read_deployment_by_name(deployment)
     except ObjectNotFound as error:
-        message = f"The Prefect server has no deployment {deployment}."
-        help_ = "Apply them again: `railiance server deploy`."
-        raise Unavailable("PREFECT_NO_DEPLOYMENT", message, help_) from error
+        raise unknown_deployment(deployment) from error
 
 
 def _create_pending(

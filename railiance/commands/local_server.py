@@ -228,10 +228,56 @@ def submit(
     if found is None:
         message = f"The Prefect server has no deployment {deployment}."
         raise Unavailable("PREFECT_NO_DEPLOYMENT", message, "Apply them: `railiance server start`.")
-    body: dict[str, Any] = {"parameters": dict(parameters), "tags": list(tags), "state": {"type": "SCHEDULED"}}
+    body: dict[str, Any] = {
+        "parameters": dict(parameters),
+        "tags": list(tags),
+        "state": {"type": "SCHEDULED"},
+    }
     if carried := _carried() if _foreign_url() is None else {}:
         body["job_variables"] = {"env": carried}
     return str(api.post(f"/deployments/{found['id']}/create_flow_run", body)["id"])
+
+
+def submit(
+    deployment: str,
+    parameters: Mapping[str, Any],
+    *,
+    tags: Sequence[str] = (),
+    reporter: Report | None = None,
+) -> str:
+    """Hand a run to the worker and return its id at once.
+
+    Args:
+        deployment: `flow/deployment` as in deployments.yaml.
+        parameters: The flow's parameters; JSON values.
+        tags: Marks for finding the run again.
+        reporter: Called with a line of progress when something takes time.
+
+    Raises:
+        Unavailable: Prefect does not answer, has no worker, or does not know the deployment.
+        Broken: Prefect refuses the parameters.
+    """
+    api = PrefectApi(ensure_server(reporter))
+    ensure_deployments(reporter)
+    ensure_worker(reporter)
+    found = api.get(f"/deployments/name/{deployment}")
+    if found is None:
+        raise unknown_deployment(deployment)
+    body: dict[str, Any] = {
+        "parameters": dict(parameters),
+        "tags": list(tags),
+        "state": {"type": "SCHEDULED"},
+    }
+    if _foreign_url() is None:
+        body["job_variables"] = {"env": _carried()}
+    return str(api.post(f"/deployments/{found['id']}/create_flow_run", body)["id"])
+
+
+def unknown_deployment(deployment: str) -> Unavailable:
+    """Return the error for a deployment that somebody removed from the server."""
+    message = f"The Prefect server has no deployment {deployment}."
+    help_ = f"Apply them again, in {project.root()}: `prefect deploy --all --prefect-file deployments.yaml`."
+    return Unavailable("PREFECT_NO_DEPLOYMENT", message, help_)
 
 
 def follow(

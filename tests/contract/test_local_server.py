@@ -155,6 +155,15 @@ def test_a_waiting_run_survives_its_process_and_goes_on_after_an_answer(trial: P
     assert caught.value.code == "FLOW_NOT_WAITING"
 
 
+def test_a_run_handed_over_is_done_by_the_worker() -> None:
+    """A submitted run has an id at once and is executed by the worker; its tags find it again."""
+    flow_run_id = local_server.submit("trial-ends/trial", {"number": 4}, tags=["app:shop"])
+    assert local_server.follow(flow_run_id, timeout=120).state == "completed"
+    with pytest.raises(Unavailable) as caught:
+        local_server.submit("trial-ends/nowhere", {})
+    assert caught.value.code == "PREFECT_NO_DEPLOYMENT"
+
+
 def test_a_run_nobody_knows_is_a_conflict() -> None:
     """An answer to a run that does not exist is refused with its id."""
     with pytest.raises(Conflict) as caught:
