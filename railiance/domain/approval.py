@@ -70,7 +70,9 @@ class ApprovalNeed:
 
     def _of(self, request: Request, plan_digest: str, now: datetime) -> Iterable[Denial]:
         state = request.state(now)
-        if state == "voided":
+        if state == "used":
+            yield Denial("DENY_REPLAY", f"request {request.id} was used by run {request.used_by}", _ASK)
+        elif state == "voided":
             yield Denial("DENY_APPROVAL_STALE", f"request {request.id} is void: {request.voided}", _ASK)
         elif no := request.rejected_by:
             yield Denial(
@@ -129,7 +131,7 @@ def needed(stage: str, criticality: str, *, declared: int | None, required: bool
 def vote_problem(request: Request, vote: Vote, now: datetime) -> str | None:
     """Return why a vote cannot be taken, or None: the request must wait, the plan must be the one asked about."""
     state = request.state(now)
-    if state in {"voided", "rejected", "expired"}:
+    if state in {"used", "voided", "rejected", "expired"}:
         return f"request {request.id} is {state}"
     if vote.plan_digest != request.plan_digest:
         return "the vote is for another plan than the request"

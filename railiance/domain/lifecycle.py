@@ -84,6 +84,7 @@ class Request:
     votes: tuple[Vote, ...] = ()
     answers: int = 0
     voided: str = ""
+    used_by: str = ""
 
     @property
     def approved_by(self) -> tuple[str, ...]:
@@ -97,7 +98,9 @@ class Request:
         return next((v for v in self.votes if v.decision == "reject"), None)
 
     def state(self, now: datetime) -> str:
-        """Return `voided`, `rejected`, `expired`, `granted` or `missing`."""
+        """Return `used`, `voided`, `rejected`, `expired`, `granted` or `missing`."""
+        if self.used_by:
+            return "used"
         if self.voided:
             return "voided"
         if self.rejected_by:
@@ -302,6 +305,13 @@ def _planned(standing: Standing, event: Event) -> Standing:
         actor=event.actor,
         data=data,
     )
+    # An approval is for one carrying-out of its plan.
+    used = {
+        key: replace(r, used_by=run.id)
+        for key, r in standing.requests.items()
+        if r.plan_digest == run.plan_digest and r.verb is run.verb and not (r.used_by or r.voided)
+    }
+    standing = replace(standing, requests={**standing.requests, **used})
     if run.verb is Verb.PROMOTE:
         standing = replace(standing, preauthorised=(data.get("baseline") or {}).get("candidate"))
     return replace(standing, open_run=run)

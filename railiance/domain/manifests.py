@@ -187,9 +187,8 @@ def _traefik_objects(spec: RouteSpec) -> list[Manifest]:
 
 
 def _needs_fallback(spec: RouteSpec, backends: tuple[tuple[str, int], ...]) -> bool:
-    """Tell whether users are with the canary of an open run, while stable could take them all."""
-    with_canary = any(service == spec.canary_service for service, _ in backends)
-    return spec.header_value is not None and with_canary and spec.stable_listed
+    """Tell whether stable stands by: all through a run, so that moving users back and forth deletes nothing."""
+    return spec.header_value is not None and bool(backends) and spec.stable_listed
 
 
 def _fallback_name(spec: RouteSpec) -> str:

@@ -106,7 +106,9 @@ class ClusterReader(Protocol):
 class Cluster(ClusterReader, Protocol):
     """Reading and changing the API server."""
 
-    def apply(self, manifest: Manifest, *, field_manager: str, force: bool = False, dry_run: bool = False) -> Manifest:
+    def apply(
+        self, manifest: Manifest, *, field_manager: str, force: bool = False, dry_run: bool = False
+    ) -> Manifest:
         """Apply on the server's side; a conflict of field managers is `Conflict` unless `force`."""
 
     def create(self, manifest: Manifest) -> Manifest:
@@ -168,12 +170,22 @@ class Releases(ReleaseReader, Protocol):
     """Reading and changing with Helm."""
 
     def install(
-        self, chart: Path, helm_release: str, namespace: str, values: Sequence[Path], overlay: Mapping[str, Any]
+        self,
+        chart: Path,
+        helm_release: str,
+        namespace: str,
+        values: Sequence[Path],
+        overlay: Mapping[str, Any],
     ) -> ReleaseState:
         """Install a helm_release that is not there yet; no `--wait`, no hooks, no `--atomic`."""
 
     def upgrade(
-        self, chart: Path, helm_release: str, namespace: str, values: Sequence[Path], overlay: Mapping[str, Any]
+        self,
+        chart: Path,
+        helm_release: str,
+        namespace: str,
+        values: Sequence[Path],
+        overlay: Mapping[str, Any],
     ) -> ReleaseState:
         """Upgrade with the full values (`--reset-values`); a pending helm_release is `Conflict`."""
 

@@ -188,7 +188,7 @@ def _approval(work: Work, plan: Plan | None, request: Request | None) -> Approva
     return ApprovalInfo(
         required=True,
         needed=need.people,
-        state="missing" if state == "voided" else state,
+        state=_SHOWN.get(state, "missing"),
         approval_id=request.id if request else None,
         approved_by=request.approved_by if request else (),
         four_eyes=(bool(request.approved_by) and request.requester not in request.approved_by)
@@ -196,6 +196,15 @@ def _approval(work: Work, plan: Plan | None, request: Request | None) -> Approva
         else None,
         expires_at=request.expires_at if request else None,
     )
+
+
+_SHOWN: Mapping[str, Any] = {
+    "granted": "granted",
+    "used": "granted",
+    "rejected": "rejected",
+    "expired": "expired",
+}
+"""What a request's state is called in documents; a void one approves nothing."""
 
 
 def _rollback_target(plan: Plan | None) -> RollbackTarget | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from railiance.adapters.helm import helm_binary
 from railiance.adapters.workspace import read_result
@@ -11,6 +11,7 @@ from railiance.domain.denial import Denial
 from railiance.domain.errors import RailianceError
 from railiance.domain.gate import LocalFacts, TargetFacts, local_denials, target_denials
 from railiance.domain.lifecycle import Request, StageResult, Standing, Verb
+from railiance.domain.plan import Plan
 from railiance.domain.verdict import Verdict
 from railiance.engine.planning import Planned, reference_problems
 from railiance.engine.work import Work
@@ -45,7 +46,7 @@ def target_gate(
         lifted: Whether a person named the candidate, so that a hold does not count.
     """
     candidate = planned.plan.candidate if planned.plan else work.candidate.digest
-    request, outside = claimed_request(standing, verb, approval_id, work.clock.now())
+    request, outside = claimed_request(work, standing, verb, approval_id, planned.plan)
     stage2 = work.contract.stage("stage2")
     problems = planned.problems
     if verb is not Verb.ROLLBACK:
@@ -100,13 +101,20 @@ def is_preauthorised(work: Work, standing: Standing, candidate: str) -> bool:
 
 
 def claimed_request(
-    standing: Standing, verb: Verb, approval_id: str | None, now: datetime
+    work: Work, standing: Standing, verb: Verb, approval_id: str | None, plan: Plan | None
 ) -> tuple[Request | None, str | None]:
-    """Return the request that an approval id points at, or the id as an outside reference; else the open request."""
-    if approval_id is None:
-        return standing.open_request(verb, now), None
-    request = standing.requests.get(approval_id)
-    return (request, None) if request else (None, approval_id)
+    """Return the request whose votes count for a plan, or an approval id that the ledger does not know.
+
+    Without an id that is the open request for exactly this plan, or the one that this very run has made: a run
+    that waited while its plan changed must be told so. Any other open request is somebody else's question.
+    """
+    if approval_id is not None:
+        request = standing.requests.get(approval_id)
+        return (request, None) if request else (None, approval_id)
+    request = standing.open_request(verb, work.clock.now())
+    if request is None or plan is None:
+        return None, None
+    return (request if request.plan_digest == plan.digest or request.run_id == work.run_id else None), None
 
 
 def stage1_result(work: Work) -> tuple[StageResult | None, str | None]:

@@ -104,7 +104,7 @@ def _with_target(
     denials = target_gate(
         work, verb, standing, planned, approval_id=approval_id, expected_plan=expected_plan, lifted=lifted
     )
-    request, _ = claimed_request(standing, verb, approval_id, work.clock.now())
+    request, _ = claimed_request(work, standing, verb, approval_id, planned.plan)
     return Prepared(verb, planned.plan, tuple(denials), standing, request, kept, good)
 
 
