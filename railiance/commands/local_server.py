@@ -7,18 +7,16 @@ worker goes on with it. Importing this module does not import Prefect; only `run
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from railiance import project
-from railiance.adapters import clock, process
+from railiance.adapters import clock
 from railiance.adapters.prefect_api import PrefectApi
+from railiance.commands import prefect_deployments
 from railiance.commands import prefect_processes as processes
 from railiance.domain.errors import Broken, Conflict, Unavailable
 
@@ -31,10 +29,7 @@ _ENDED: Mapping[str, FlowState] = {
     "CANCELLED": "cancelled",
     "CRASHED": "crashed",
 }
-_VARIABLE = "railiance_deployments"
 _FOLLOW_POLL = 1.0
-_ZOMBIES = "railiance: runs whose process died"
-_SILENCE = 600  # seconds; three heartbeats and a bit
 # What a worker must know of this shell to reach the same cluster with the same tools; paths, never secrets.
 _CARRIED = (
     "KUBECONFIG",
@@ -137,7 +132,7 @@ def ensure_worker(reporter: Report | None = None) -> None:
         Unavailable: The configured server has no worker online (`PREFECT_NO_WORKER`).
     """
     api = PrefectApi(ensure_server(reporter))
-    _ensure_work_pool(api)
+    prefect_deployments.ensure_work_pool(api, local=_foreign_url() is None)
     if _foreign_url() is None:
         processes.start_worker(api.url, reporter or _silent)
     elif not _workers_online(api):
@@ -154,26 +149,7 @@ def ensure_deployments(reporter: Report | None = None) -> None:
         Broken: `prefect deploy` failed.
     """
     api = PrefectApi(ensure_server(reporter))
-    digest = definition_digest(project.root())
-    if _applied_digest(api) == digest:
-        return
-    with processes.locked("deploy.lock"):
-        if _applied_digest(api) == digest:
-            return
-        _ensure_work_pool(api)
-        (reporter or _silent)("Telling Prefect about the flows (once per version)")
-        _deploy(api.url)
-        if _foreign_url() is None:
-            _watch_for_the_dead(api)
-        _keep_digest(api, digest)
-
-
-def definition_digest(root: Path) -> str:
-    """Return the digest of all that decides what the deployments look like."""
-    digest = hashlib.sha256(importlib.metadata.version("prefect").encode())
-    for path in (root / "deployments.yaml", *sorted((root / "flows").glob("*.py"))):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\n")
-    return digest.hexdigest()
+    prefect_deployments.ensure(api, local=_foreign_url() is None, report=reporter or _silent)
 
 
 def run_flow(
@@ -205,37 +181,6 @@ def run_flow(
 
     carried = _carried() if _foreign_url() is None else {}
     return in_process.run(deployment, parameters, tags=tags, worker_environment=carried)
-
-
-def submit(
-    deployment: str,
-    parameters: Mapping[str, Any],
-    *,
-    tags: Sequence[str] = (),
-    reporter: Report | None = None,
-) -> str:
-    """Hand a run to the worker and return Prefect's id of it; nothing of it happens in this process.
-
-    Raises:
-        Unavailable: Prefect does not answer, knows no such deployment, or has no worker.
-        Broken: Prefect refuses the parameters.
-    """
-    ensure_server(reporter)
-    ensure_deployments(reporter)
-    ensure_worker(reporter)
-    api = PrefectApi(ensure_server())
-    found = api.get(f"/deployments/name/{deployment}")
-    if found is None:
-        message = f"The Prefect server has no deployment {deployment}."
-        raise Unavailable("PREFECT_NO_DEPLOYMENT", message, "Apply them: `railiance server start`.")
-    body: dict[str, Any] = {
-        "parameters": dict(parameters),
-        "tags": list(tags),
-        "state": {"type": "SCHEDULED"},
-    }
-    if carried := _carried() if _foreign_url() is None else {}:
-        body["job_variables"] = {"env": carried}
-    return str(api.post(f"/deployments/{found['id']}/create_flow_run", body)["id"])
 
 
 def submit(
@@ -382,69 +327,9 @@ def _foreign_url() -> str | None:
     return None if server and configured == server.url else configured
 
 
-def _ensure_work_pool(api: PrefectApi) -> None:
-    path = f"/work_pools/{processes.WORK_POOL}"
-    if api.get(path) is not None:
-        return
-    if _foreign_url() is not None:
-        message = f"The Prefect server at {api.url} has no work pool {processes.WORK_POOL}."
-        help_ = f"Create it: `prefect work-pool create {processes.WORK_POOL} --type process`."
-        raise Unavailable("PREFECT_NO_POOL", message, help_)
-    kinds = api.get("/collections/views/aggregate-worker-metadata") or {}
-    template = kinds["prefect"]["process"]["default_base_job_configuration"]
-    api.post("/work_pools/", {"name": processes.WORK_POOL, "type": "process", "base_job_template": template})
-
-
 def _workers_online(api: PrefectApi) -> bool:
     body = {"workers": {"status": {"any_": ["ONLINE"]}}}
     return bool(api.post(f"/work_pools/{processes.WORK_POOL}/workers/filter", body))
-
-
-def _applied_digest(api: PrefectApi) -> str | None:
-    variable = api.get(f"/variables/name/{_VARIABLE}")
-    return variable["value"] if variable else None
-
-
-def _keep_digest(api: PrefectApi, digest: str) -> None:
-    body = {"name": _VARIABLE, "value": digest}
-    if _applied_digest(api) is None:
-        api.post("/variables/", body)
-    else:
-        path = f"/variables/name/{_VARIABLE}"
-        api.expect(api.call("PATCH", path, body), path)
-
-
-def _deploy(url: str) -> None:
-    """Run the very command that a person would run."""
-    root = project.root()
-    environment = processes.client_environment(url, local=_foreign_url() is None)
-    # Dotted entrypoints are imported from here, whatever else is called `flows` on this machine.
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
-    arguments = ["--no-prompt", "deploy", "--all", "--prefect-file", "deployments.yaml"]
-    process.run([sys.executable, "-m", "prefect", *arguments], cwd=root, env=environment, timeout=300)
-
-
-def _watch_for_the_dead(api: PrefectApi) -> None:
-    """Let the server call a run crashed whose process died without a word; once per server.
-
-    Prefect's documented rule would do so to healthy suspended runs, too: their process is gone on purpose.
-    """
-    if api.post("/automations/filter", {"automations": {"name": {"any_": [_ZOMBIES]}}}):
-        return
-    expected = ("heartbeat", "Completed", "Failed", "Cancelled", "Crashed", "Suspended", "Paused")
-    trigger = {
-        "type": "event",
-        "posture": "Proactive",
-        "match": {"prefect.resource.id": ["prefect.flow-run.*"]},
-        "after": ["prefect.flow-run.heartbeat"],
-        "expect": [f"prefect.flow-run.{state}" for state in expected],
-        "for_each": ["prefect.resource.id"],
-        "threshold": 1,
-        "within": _SILENCE,
-    }
-    message = "Its process gave no sign of life; what it did is in the ledger."
-    action = {"type": "change-flow-run-state", "state": "CRASHED", "message": message}
-    api.post("/automations/", {"name": _ZOMBIES, "trigger": trigger, "actions": [action], "enabled": True})
 
 
 def _carried() -> dict[str, str]:

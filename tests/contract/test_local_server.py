@@ -12,7 +12,7 @@ import pytest
 
 from railiance.adapters import process
 from railiance.adapters.prefect_api import PrefectApi
-from railiance.commands import local_server, prefect_processes
+from railiance.commands import local_server, prefect_deployments, prefect_processes
 from railiance.domain.errors import Conflict, Unavailable
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("trial")]
@@ -104,11 +104,11 @@ def test_deployments_are_applied_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Definitions that did not change are not applied again; changed ones are."""
     applied: list[str] = []
     kept: list[str] = []
-    monkeypatch.setattr(local_server, "_deploy", applied.append)
-    monkeypatch.setattr(local_server, "_keep_digest", lambda _api, digest: kept.append(digest))
+    monkeypatch.setattr(prefect_deployments, "_deploy", lambda url, local: applied.append(url))
+    monkeypatch.setattr(prefect_deployments, "_keep_digest", lambda _api, digest: kept.append(digest))
     local_server.ensure_deployments()
     assert (applied, kept) == ([], [])
-    monkeypatch.setattr(local_server, "definition_digest", lambda _root: "changed")
+    monkeypatch.setattr(prefect_deployments, "definition_digest", lambda _root: "changed")
     local_server.ensure_deployments()
     assert (len(applied), kept) == (1, ["changed"])
 
