@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from railiance.lab import LabStatus
 
+_LOCAL_PORT = 18080  # where the sample app listens in Stage 1
 _name = click.option(
     "--lab", "name", envvar="RAILIANCE_LAB", help="Which lab, where there are several [railiance]."
 )
@@ -118,6 +120,57 @@ def demo_image(name: str | None, version: str) -> None:
     from railiance import lab as labs
 
     click.echo(str(labs.build_demo_image(version, name=name)))
+
+
+@lab.command("demo-app")
+@_name
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--version", default="v1", show_default=True, help="The version that its page tells.")
+@click.option(
+    "--fail",
+    "fail_ratio",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Share of requests that this version answers with an error, between 0 and 1.",
+)
+def demo_app(name: str | None, folder: Path, version: str, fail_ratio: float) -> None:
+    """Write a sample app's repository into DIR, or its next version, with an image in the lab's registry.
+
+    The folder's name becomes the app's id and namespace; its users ask for the host ID.localhost.
+    """
+    from railiance import demo_app as sample
+    from railiance import lab as labs
+    from railiance.lab.layout import cache_root
+
+    app_id = _app_id(folder)
+    image = labs.build_demo_image(version, name=name)
+    tag = sample.create(
+        folder,
+        image=image.repository,
+        digest=image.digest,
+        app_id=app_id,
+        namespace=app_id,
+        host=f"{app_id}.localhost",
+        serve=f"VERSION={shlex.quote(version)} PORT={_LOCAL_PORT} {cache_root() / 'bin' / 'demoapp'}",
+        local_url=f"http://127.0.0.1:{_LOCAL_PORT}/readyz",
+        env={"FAIL_RATIO": str(fail_ratio)} if fail_ratio else {},
+    )
+    click.echo(f"{folder} is committed and tagged {tag}; its image is {image}")
+
+
+def _app_id(folder: Path) -> str:
+    """Return the id of the app in a folder: the folder's name, if that may be one."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from railiance.domain.errors import Usage
+    from railiance_schema.scalars import AppId
+
+    app_id = folder.resolve().name
+    try:
+        return TypeAdapter(AppId).validate_python(app_id)
+    except ValidationError as error:
+        message = f"The folder's name becomes the app's id, and {app_id!r} cannot be one."
+        raise Usage("APP_ID", message, "Use lower-case letters, digits and hyphens.") from error
 
 
 def _show(found: LabStatus) -> None:
