@@ -53,7 +53,10 @@ func (f *faults) set(values url.Values) error {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	next := f.state
-	for name := range values {
+	for name, given := range values {
+		if len(given) != 1 {
+			return fmt.Errorf("%s: given %d times", name, len(given))
+		}
 		var err error
 		switch value := values.Get(name); name {
 		case "fail":
