@@ -83,7 +83,8 @@ class Routes(RouteReader):
         if not adopt:
             self._refuse_foreign(spec, found)
         wanted = route_objects(spec)
-        if wanted and any(_leaves(body) for body in found.values()):
+        kept = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
+        if any(_leaves(body) for ref, body in found.items() if (ref.kind, ref.name) in kept):
             raise Unavailable(
                 "ROUTE_LEAVING",
                 f"route {spec.namespace}/{spec.route} is being deleted",
@@ -91,7 +92,6 @@ class Routes(RouteReader):
             )
         for manifest in wanted:
             self._cluster.apply(manifest, field_manager=MANAGER, force=force or adopt)
-        kept = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
         for ref in found:
             if (ref.kind, ref.name) not in kept:
                 self._cluster.delete(ref)

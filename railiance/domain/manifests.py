@@ -187,7 +187,7 @@ def _traefik_objects(spec: RouteSpec) -> list[Manifest]:
 
 
 def _needs_fallback(spec: RouteSpec, backends: tuple[tuple[str, int], ...]) -> bool:
-    """Tell whether stable stands by: all through a run, so that moving users back and forth deletes nothing."""
+    """Tell whether stable stands by: all through a run, so that moving users deletes nothing."""
     return spec.header_value is not None and bool(backends) and spec.stable_listed
 
 
