@@ -250,7 +250,10 @@ class _GatewayWay:
     def reached(self) -> float | None:
         """Return how many requests the gateway counted for the canary since the start."""
         now = self._count()
-        return 0.0 if now is None or self._before is None else now - self._before
+        if now is None or self._before is None:
+            return 0.0
+        # Counters begin anew with their gateway pod; what it counted before is lost, never negative.
+        return now - self._before if now >= self._before else now
 
     def _count(self) -> float | None:
         try:

@@ -487,7 +487,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
             """Stay silent."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     monkeypatch.setenv("RAILIANCE_INGRESS_URL", f"http://127.0.0.1:{server.server_port}/")
     yield state
@@ -524,6 +524,22 @@ def test_an_answer_of_stable_is_no_answer_of_the_canary(tmp_path: Path, gateway:
     bench = Bench(tmp_path, tables=HEALTH, top=WEIGHTED)
     gateway.reply = lambda _headers: 200
     assert smoke(bench.work).verdict is UNKNOWN
+
+
+def test_a_gateway_that_starts_anew_is_no_proof_by_itself(tmp_path: Path, gateway: SimpleNamespace) -> None:
+    """Counters that fall back to zero show nothing; the first request that they count then does."""
+    bench = Bench(tmp_path, tables=HEALTH, top=WEIGHTED)
+    bench.gateway.serve("look", 1000)
+    counting = _canary_rule(bench)
+
+    def restarted(headers: Any) -> int:
+        if len(gateway.seen) == 1:
+            bench.gateway.restart()
+        return 200 if len(gateway.seen) < 4 else counting(headers)
+
+    gateway.reply = restarted
+    result = smoke(bench.work)
+    assert (result.verdict, result.attempts) == (PASS, 4)
 
 
 def test_a_wrong_answer_through_the_gateway_fails(tmp_path: Path, gateway: SimpleNamespace) -> None:

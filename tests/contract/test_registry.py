@@ -32,7 +32,7 @@ def registry() -> Iterator[SimpleNamespace]:
             """Stay silent."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     state.host = f"127.0.0.1:{server.server_port}"
     yield state
