@@ -38,6 +38,7 @@ def create(
     replicas: int = 1,
     env: Mapping[str, str] | None = None,
     steps: Sequence[tuple[int, str]] = DEMO_STEPS,
+    watch: str = "20s",
 ) -> str:
     """Write the repository into a folder, and commit and tag it as the next version if anything changed.
 
@@ -61,6 +62,7 @@ def create(
         replicas: Pods of the stable track; from two on they are spread over the nodes.
         env: Environment of the deployed container, for example to give a version a fault.
         steps: Weight in percent and window of each step.
+        watch: How long a low app is watched: on the canary at least, and after the promotion.
 
     Returns:
         The version, for example `v2`; the one already there if nothing changed.
@@ -86,7 +88,7 @@ def create(
         "spread": json.dumps(replicas > 1),
         "env": json.dumps([{"name": name, "value": value} for name, value in sorted((env or {}).items())]),
         "steps": "\n".join(_step(weight, window) for weight, window in steps),
-        "short": _short_times(criticality),
+        "short": _short_times(criticality, watch),
     }
     number = _last_version(folder)
     if number and _holds(folder, _repository(settings, f"v{number}")):
@@ -101,13 +103,13 @@ def _step(weight: int, window: str) -> str:
     return f'\n[[traffic.steps]]\nweight = {weight}\nwindow = "{window}"'
 
 
-def _short_times(criticality: str) -> str:
+def _short_times(criticality: str, watch: str) -> str:
     """Return the tables that make a story last minutes; the contract allows them by criticality."""
     text = ""
     if criticality in {"low", "medium"}:
-        text += '\n\n[analysis]\nearliest = "20s"\ninterval = "2s"\npass_rule = "samples"'
+        text += f'\n\n[analysis]\nearliest = "{watch}"\ninterval = "2s"\npass_rule = "samples"'
     if criticality == "low":
-        text += '\n\n[bake]\nduration = "20s"'
+        text += f'\n\n[bake]\nduration = "{watch}"'
     return text
 
 

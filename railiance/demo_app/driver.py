@@ -55,19 +55,26 @@ class Cli:
     folder: Path
     env: Mapping[str, str]
 
-    def run(self, *arguments: str, actor: str, on_line: OnLine | None = None) -> Answer:
+    def run(
+        self,
+        *arguments: str,
+        actor: str,
+        on_line: OnLine | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Run it to its end; an error or Ctrl-C here tells it to stop, and gives it time to tidy up.
 
         Args:
             arguments: The verb and what follows it.
             actor: Who types it.
             on_line: Called with each line of its stderr as it comes.
+            env: Variables for this one command, besides those of all.
         """
         argv = [sys.executable, "-m", "railiance", *arguments]
         with tempfile.TemporaryDirectory(prefix="railiance-story-") as scratch:
             out, err = Path(scratch) / "out", Path(scratch) / "err"
-            env = {**self.env, "RAILIANCE_ACTOR": actor}
-            child = process.spawn(argv, cwd=self.folder, env=env, stdout=out, stderr=err)
+            known = {**self.env, **(env or {}), "RAILIANCE_ACTOR": actor}
+            child = process.spawn(argv, cwd=self.folder, env=known, stdout=out, stderr=err)
             try:
                 exit_code = _followed(child, err, on_line or _silent)
             except BaseException:
