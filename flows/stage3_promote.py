@@ -53,7 +53,7 @@ def promote(
         begin(work, prepared, prepared.plan)
         ended = made_stable(work, prepared.plan, lease)
         if ended.verdict is not Verdict.PASS:
-            returned = go_back(work, prepared, prepared.plan, lease, ended.reason)
+            returned = go_back(work, lease, ended.reason)
             ended = ended.then(returned.reason)
         return conclude_promotion(work, prepared.plan, prepared, ended)
 

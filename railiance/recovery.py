@@ -181,12 +181,11 @@ def restore_stable(work: Work, plan: Plan, kept: Kept, lease: Lease) -> Returned
     )
 
 
-def undo_promotion(work: Work, plan: Plan, lease: Lease, reason: str) -> Returned:
+def undo_promotion(work: Work, lease: Lease, reason: str) -> Returned:
     """Go back from a promotion that failed, to what served before it; its approval covers this.
 
     Args:
         work: Whose promotion.
-        plan: The promotion's plan.
         lease: The lock, which the promotion holds.
         reason: Why it failed.
     """

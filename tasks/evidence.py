@@ -31,10 +31,10 @@ def begin(work: Work, prepared: Prepared, plan: Plan) -> None:
 
 
 @task(**RETRIED)
-def go_back(work: Work, prepared: Prepared, plan: Plan, lease: Lease, reason: str) -> Returned:
+def go_back(work: Work, lease: Lease, reason: str) -> Returned:
     """Undo a promotion that failed: users first, then the stable track."""
     progress.say(f"Going back: {reason}")
-    return recovery.undo_promotion(work, plan, lease, reason)
+    return recovery.undo_promotion(work, lease, reason)
 
 
 @task(**RETRIED)

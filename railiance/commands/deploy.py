@@ -53,7 +53,7 @@ def deploy(
     work = staged.open_app(directory, digest)
     if not apply:
         prepared = prepare(work, Verb.DEPLOY, approval_id=approval_id)
-        staged.show_plan(work, prepared, output.reporter, f"railiance deploy --stage 2 {directory} --apply")
+        staged.show_plan(prepared, output.reporter, f"railiance deploy --stage 2 {directory} --apply")
         output.finish(staged.plan_document(work, prepared))
     staged.refuse_early(work, Verb.DEPLOY, output, approval_id=approval_id, wait=wait)
     parameters = {"digest": digest, "window": window, "approval_id": approval_id}

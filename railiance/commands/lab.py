@@ -40,7 +40,7 @@ def lab() -> None:
     "--kubeconfig", type=click.Path(path_type=Path, exists=True), help="Use the cluster of this file."
 )
 @click.option("--context", help="Use this context of the kubeconfig.")
-def up(  # noqa: PLR0917 - click passes options by name
+def up(
     name: str | None,
     nodes: str,
     without: tuple[str, ...],

@@ -84,8 +84,10 @@ def view_text(work: Work, seen: Seen) -> str:
         rows += [
             (
                 "requests",
-                f"canary {total.canary_requests:.0f} ({total.canary_errors:.0f} failed),"
-                f" stable {total.stable_requests:.0f} ({total.stable_errors:.0f} failed)",
+                (
+                    f"canary {total.canary_requests:.0f} ({total.canary_errors:.0f} failed),"
+                    f" stable {total.stable_requests:.0f} ({total.stable_errors:.0f} failed)"
+                ),
             ),
             *[
                 (f"step {n}", _step(step, n - 1 == record.step and not record.concluded))

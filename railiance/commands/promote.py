@@ -47,7 +47,7 @@ def promote(
     lifted = candidate == work.candidate.digest
     if not apply:
         prepared = prepare(work, Verb.PROMOTE, approval_id=approval_id, lifted=lifted)
-        staged.show_plan(work, prepared, output.reporter, f"railiance promote {directory} --apply --wait")
+        staged.show_plan(prepared, output.reporter, f"railiance promote {directory} --apply --wait")
         output.finish(staged.plan_document(work, prepared))
     staged.refuse_early(work, Verb.PROMOTE, output, approval_id=approval_id, wait=wait)
     parameters = {"digest": digest, "approval_id": approval_id, "candidate": candidate}

@@ -54,7 +54,7 @@ def rollback(
     work = staged.open_app(directory)
     prepared = prepare(work, Verb.ROLLBACK, approval_id=approval_id, helm_revision=helm_revision)
     if not apply:
-        staged.show_plan(work, prepared, output.reporter, f"railiance rollback {directory} --apply")
+        staged.show_plan(prepared, output.reporter, f"railiance rollback {directory} --apply")
         output.finish(staged.plan_document(work, prepared))
     if prepared.waits_for_people and wait:
         parameters = {"helm_revision": helm_revision, "approval_id": approval_id, "reason": reason}

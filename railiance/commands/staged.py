@@ -25,7 +25,7 @@ def open_app(directory: str, digest: str | None = None, requester: str = "") -> 
     return open_work(find_app(directory), digest=digest, requester=requester)
 
 
-def show_plan(work: Work, prepared: Prepared, reporter: Reporter, verb_help: str) -> None:
+def show_plan(prepared: Prepared, reporter: Reporter, verb_help: str) -> None:
     """Print the plan, or why there is none, and what comes next."""
     from railiance.domain.report import denial_lines, plan_text
 

@@ -90,6 +90,8 @@ def _next(work: Work, standing: Standing) -> str:
     stage2 = standing.results.get(("stage2", digest))
     if stage2 is not None and stage2.verdict == "PASS":
         return f"railiance promote {here}"
+    if stage2 is not None:
+        return f"a new candidate: this one ended Stage 2 with {stage2.verdict}"
     stage1 = standing.results.get(("stage1", digest))
     return f"railiance deploy --stage 2 {here}" if stage1 is not None else f"railiance run {here}"
 

@@ -90,9 +90,8 @@ class ApprovalNeed:
                 f"request {request.id} was for plan {request.plan_digest[:19]}, the plan now is {plan_digest[:19]}",
                 _ASK,
             )
-        elif missing := self.people - len(eligible(request, self)):
-            if missing > 0:
-                yield _missing(missing, request.id)
+        elif (missing := self.people - len(eligible(request, self))) > 0:
+            yield _missing(missing, request.id)
 
 
 _ASK = "look at `--plan`, then ask anew with `railiance request` or `--apply --wait`"

@@ -215,7 +215,7 @@ def rollback_target(standing: Standing, helm_revision: int | None) -> KnownGood 
 
 def moment(text: str) -> datetime:
     """Return the aware moment an event carries as RFC 3339 text."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return datetime.fromisoformat(text)
 
 
 def stamp(at: datetime) -> str:

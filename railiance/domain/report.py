@@ -101,8 +101,10 @@ def request_markdown(plan: Plan, asked: Asked, now: datetime) -> str:
             "|---|---|",
             f"| candidate | `{before}` → `{short(plan.candidate)}` |",
             f"| images | {images} |",
-            f"| where | namespace `{plan.target.namespace}`, cluster `{plan.target.cluster}` "
-            f"(`{plan.target.cluster_uid[:8]}`) |",
+            (
+                f"| where | namespace `{plan.target.namespace}`, cluster `{plan.target.cluster}` "
+                f"(`{plan.target.cluster_uid[:8]}`) |"
+            ),
             f"| criticality and rule | {asked.criticality}: {asked.rule} |",
             f"| changes | {counts} |",
             f"| answer before | {asked.expires_at:%Y-%m-%d %H:%M} UTC |",
@@ -123,8 +125,10 @@ def request_markdown(plan: Plan, asked: Asked, now: datetime) -> str:
             *[line for release in plan.releases for line in _diff_lines(release.diff)],
             "```",
             "",
-            f"Type `{plan.short}` as the plan digest, or answer with "
-            f"`railiance approve {asked.request} -m 'why this is safe'`.",
+            (
+                f"Type `{plan.short}` as the plan digest, or answer with "
+                f"`railiance approve {asked.request} -m 'why this is safe'`."
+            ),
         )
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from railiance.domain.canonical import sha256_digest
 from railiance.domain.denial import Denial
 from railiance.domain.errors import Broken, Conflict
 from railiance.domain.lifecycle import KnownGood, Standing, Verb
@@ -23,7 +24,6 @@ from railiance.domain.plan import (
     planned_release,
     unstable_paths,
 )
-from railiance.domain.canonical import sha256_digest
 from railiance.domain.ports import ObjectRef
 from railiance.domain.values import NO_STABLE, merge, overlay_for
 from railiance.engine.known_good import Kept, restored

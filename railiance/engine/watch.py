@@ -94,9 +94,8 @@ def watch_step(
         now = work.clock.now()
         if verdict is Verdict.FAIL:
             set_weight(work, 0, lease)
-            return Watched(
-                StepEnd.FAILED, _keep(work, concluded(record, verdict, record.reason, now)), watcher.checks
-            )
+            failed = concluded(step_ended(record, verdict, record.reason, now), verdict, record.reason, now)
+            return Watched(StepEnd.FAILED, _keep(work, failed), watcher.checks)
         if closed:
             ended = step_ended(record, Verdict.PASS, record.reason, now)
             if last:
