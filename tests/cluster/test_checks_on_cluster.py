@@ -241,6 +241,17 @@ def test_a_clean_canary_passes_the_probing(work: Work) -> None:
     assert probing.requests >= work.contract.analysis.min_samples
 
 
+def test_without_a_gateway_the_pods_are_asked_through_the_api_server(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An isolated canary is probed at the declared rate all the same, and passes."""
+    monkeypatch.setattr("railiance.engine.probing.ingress_url", lambda _cluster: None)
+    assert smoke(work).verdict is PASS
+    probing = probe_canary(work, Held())
+    assert (probing.verdict, probing.way) == (PASS, "pods"), probing.reason
+    assert probing.requests >= work.contract.analysis.min_samples
+
+
 def test_a_failing_canary_is_found_within_seconds(work: Work, faults: Faults) -> None:
     """A canary that answers 500 to everything needs no 20 seconds."""
     faults.set("fail=1")

@@ -16,6 +16,7 @@ from railiance.domain.candidate import Candidate, Image
 from railiance.domain.check import CheckResult, combine_checks
 from railiance.domain.errors import Broken, Conflict, Unavailable, Usage
 from railiance.domain.ports import ObjectRef, ProxyAnswer
+from railiance.domain.results import check_info
 from railiance.domain.verdict import Verdict
 from railiance.engine import preflight
 from railiance.engine.checks import BUILTINS, run_checks
@@ -124,8 +125,9 @@ class Bench:
         self.cluster.answers["shop", self.pod(name), port, path] = answer
 
     def ask(self, *ids: str, stage: str = "stage2") -> CheckResult:
-        """Run one check."""
+        """Run one check, whose result must fit into a result document."""
         (result,) = run_checks(self.work, stage, ids)
+        check_info(result)  # every detail must be one that result documents know
         return result
 
 
