@@ -7,6 +7,7 @@ from typing import Any
 from prefect import task
 from prefect.runtime import flow_run
 
+from blocks import access_text
 from railiance.adapters import progress
 from railiance.domain.lifecycle import Request, Verb
 from railiance.domain.plan import Plan
@@ -21,8 +22,9 @@ from tasks.retry import ONCE, RETRIED
 @task(**ONCE, task_run_name="read {directory}")
 def open_app(directory: str, cluster: str, digest: str | None, run_id: str | None, requester: str) -> Work:
     """Read the app's folder; the run is named like the flow run, so that a resumed one keeps its name."""
+    access = access_text(cluster)
     return open_work(
-        directory, cluster=cluster, digest=digest, run_id=run_id or flow_run.get_id(), requester=requester
+        directory, cluster=access, digest=digest, run_id=run_id or flow_run.get_id(), requester=requester
     )
 
 
