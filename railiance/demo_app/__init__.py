@@ -107,7 +107,7 @@ def _short_times(criticality: str, watch: str) -> str:
     """Return the tables that make a story last minutes; the contract allows them by criticality."""
     text = ""
     if criticality in {"low", "medium"}:
-        text += f'\n\n[analysis]\nearliest = "{watch}"\ninterval = "2s"\npass_rule = "samples"'
+        text += f'\n\n[analysis]\nearliest = "{watch}"\ninterval = "2s"\nsynthetic_path = "/"\npass_rule = "samples"'
     if criticality == "low":
         text += f'\n\n[bake]\nduration = "{watch}"'
     return text

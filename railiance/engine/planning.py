@@ -121,14 +121,12 @@ def plan_rollback(work: Work, standing: Standing, good: KnownGood, kept_in: Path
 
 def stable_release(work: Work) -> str:
     """Return the helm_release of the stable track."""
-    stage = work.contract.stage("stage3")
-    return stage.release if stage else work.app_id
+    return work.stage("stage3").release if work.contract.stage("stage3") else work.app_id
 
 
 def canary_release(work: Work) -> str:
     """Return the helm_release of the canary track."""
-    stage = work.contract.stage("stage2")
-    return stage.release if stage else f"{work.app_id}-canary"
+    return work.stage("stage2").release if work.contract.stage("stage2") else f"{work.app_id}-canary"
 
 
 def surges(work: Work, baseline: Baseline) -> bool:
@@ -145,7 +143,7 @@ def surges(work: Work, baseline: Baseline) -> bool:
 
 def traffic_mode(work: Work) -> str:
     """Return `weighted` or `isolated`: contract, then declared steps, then the stage's values file, then isolated."""
-    traffic = work.contract.traffic
+    traffic = work.traffic
     if traffic.mode is not None:
         return str(traffic.mode)
     if traffic.steps:
@@ -155,9 +153,9 @@ def traffic_mode(work: Work) -> str:
 
 def read_baseline(work: Work, standing: Standing) -> Baseline:
     """Return the live state of the stable track."""
-    stage = work.contract.stage("stage3")
-    if stage is None:
+    if work.contract.stage("stage3") is None:
         return Baseline()
+    stage = work.stage("stage3")
     state = work.hands.releases.state(stage.release, stage.namespace)
     if state is None:
         return Baseline()
@@ -176,7 +174,7 @@ def stage_source(work: Work, stage_name: str, track: str, baseline: Baseline) ->
         canary_release=canary_release(work),
         previous_stable=NO_STABLE if baseline.helm_revision is None else str(baseline.helm_revision),
         mode=traffic_mode(work),
-        provider=str(work.contract.traffic.provider),
+        provider=str(work.traffic.provider),
         values_key=work.contract.source.values_key,
     )
     return Source(work.path(stage.chart), tuple(work.path(v) for v in stage.values), overlay)
@@ -335,7 +333,7 @@ def _planned(
         baseline=baseline,
         releases=tuple(releases),
         traffic_mode=traffic_mode(work),
-        provider=str(work.contract.traffic.provider),
+        provider=str(work.traffic.provider),
         source=str(work.contract.analysis.source),
         steps=steps,
         actions=actions,

@@ -14,7 +14,7 @@ from railiance.domain.lifecycle import EventKind, KnownGood
 from railiance.domain.plan import Plan
 from railiance.domain.ports import Lease
 from railiance.domain.verdict import Verdict
-from railiance.engine.checks import run_checks
+from railiance.engine.checks import BUILTINS, run_checks
 from railiance.engine.known_good import kept_whole
 from railiance.engine.planning import CANARY, STABLE, Source, canary_release, stage_source, surges
 from railiance.engine.record import note
@@ -87,7 +87,7 @@ def bake(work: Work, lease: Lease) -> Baked:
         if work.clock.monotonic() >= end:
             break
         work.clock.sleep(min(interval, max(0.0, end - work.clock.monotonic())))
-    checks = run_checks(work, "stage3")
+    checks = run_checks(work, "stage3", (*BUILTINS["stage3"], *work.contract.bake.checks))
     required = [c for c in checks if c.required]
     verdict = combine_checks(checks) if required else Verdict.PASS
     reason = f"{int(totals[0])} requests, {int(totals[1])} failed; checks {verdict}"

@@ -18,7 +18,7 @@ _QUIET_LIMIT = 20.0
 
 def track_of(work: Work, name: str) -> Track:
     """Return where a track lives."""
-    traffic = work.contract.traffic
+    traffic = work.traffic
     if name == CANARY:
         stage = work.stage("stage2")
         return Track(stage.namespace, canary_release(work), traffic.canary_service)
@@ -32,7 +32,7 @@ def track_state(work: Work, name: str) -> TrackState:
 
 def backends(work: Work) -> dict[str, tuple[str, str, int]]:
     """Return the backends whose counters are read, by track."""
-    traffic = work.contract.traffic
+    traffic = work.traffic
     return {
         name: (track_of(work, name).namespace, track_of(work, name).service, traffic.port)
         for name in (STABLE, CANARY)
@@ -41,12 +41,12 @@ def backends(work: Work) -> dict[str, tuple[str, str, int]]:
 
 def routed(work: Work) -> bool:
     """Tell whether the engine owns a route for this app: weighted traffic with a host."""
-    return traffic_mode(work) == "weighted" and work.contract.traffic.host is not None
+    return traffic_mode(work) == "weighted" and work.traffic.host is not None
 
 
 def header_of(work: Work) -> tuple[str, str]:
     """Return the header that leads to the canary while this run is open, and its value."""
-    declared = work.contract.traffic.header
+    declared = work.traffic.header
     return (declared.name, declared.value) if declared else (DEFAULT_HEADER, f"canary-{work.run_id[:8]}")
 
 
@@ -54,7 +54,7 @@ def route_spec(
     work: Work, weight: int, *, header: bool, stable_listed: bool, canary_listed: bool
 ) -> RouteSpec:
     """Return the route at a weight."""
-    traffic = work.contract.traffic
+    traffic = work.traffic
     name, value = header_of(work)
     return RouteSpec(
         app_id=work.app_id,
@@ -152,7 +152,7 @@ def wait_quiet(work: Work, track: str) -> bool:
         now = _requests(work, track)
         quiet = now is not None and now == before
         before = now
-    drain = work.contract.traffic.drain.total_seconds()
+    drain = work.traffic.drain.total_seconds()
     progress.say(
         f"No more requests to {track}, draining for {drain:g} s"
         if quiet

@@ -22,6 +22,7 @@ from railiance.domain.errors import Usage
 from railiance.domain.lifecycle import Standing, derive
 from railiance.domain.ports import Clock, Cluster, Gateway, Ledger, Metrics, Releases
 from railiance_schema import Contract, Stage
+from railiance_schema.rollout import Traffic
 
 DEFAULT_ACCESS = "default"
 KUBECONFIG_PREFIX = "kubeconfig:"
@@ -138,12 +139,18 @@ class Work:
 
     def stage(self, name: str) -> Stage:
         """Return an enabled stage's table; a stage without one is a usage error (gates name it before)."""
-        stage = self.contract.stage(name)
+        stage = self.contract.stage(name) and self.contract.interpolated(name, os.environ).stage(name)
         if stage is None or not stage.enabled:
             raise Usage(
                 "DENY_STAGE_ORDER", f"the contract does not enable {name}", f"add a [stages.{name}] table"
             )
         return stage
+
+    @property
+    def traffic(self) -> Traffic:
+        """Return the contract's table `[traffic]`, resolved for the stage whose users it speaks of."""
+        name = "stage3" if self.contract.stage("stage3") else "stage2"
+        return self.contract.interpolated(name, os.environ).traffic
 
     def standing(self) -> Standing:
         """Return where the app stands now, read anew from the ledger."""
@@ -156,7 +163,8 @@ class Work:
 
 def home_namespace(contract: Contract) -> str:
     """Return the namespace that holds an app's ledger: that of Stage 3, else of Stage 2."""
-    stage = contract.stage("stage3") or contract.stage("stage2")
+    name = "stage3" if contract.stage("stage3") else "stage2"
+    stage = contract.stage(name) and contract.interpolated(name, os.environ).stage(name)
     if stage is None:
         raise Usage(
             "DENY_STAGE_ORDER",
