@@ -83,15 +83,25 @@ class Tracks:
 
     def restore(self, fail: float = 0) -> None:
         """Bring both tracks to what a test begins with; costs nothing when they are there already."""
+        for pod in (*self.pods("web"), *self.pods("web-canary")):
+            if not any(
+                c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ())
+            ):
+                self.cluster.delete(ObjectRef("v1", "Pod", self.namespace, pod["metadata"]["name"]))
         self.deploy("web", "v1")
         self.deploy("web-canary", "v2", fail=fail)
 
     def close(self, providers: Sequence[str]) -> None:
-        """Take the routes away, and wait until they are gone and the next test may write its own."""
+        """Take the routes away, and wait until the gateway has forgotten them: the next test writes its own.
+
+        The gateway follows the API server after a while only; a test that begins too early is served by the
+        route of the one before, and loses it in the middle.
+        """
         for spec in (self.spec(provider, 0) for provider in providers):
             Routes(self.cluster).remove(spec)
             for ref in route_refs(spec):
                 until(f"{ref.kind} {ref.name} is gone", lambda ref=ref: self.cluster.get(ref) is None)
+        until("the gateway serves nobody", lambda: set(self.asked(3)) == {(404, "404 page not found")})
 
     def pods(self, name: str) -> list[Manifest]:
         """Return the pods of a track."""
