@@ -178,6 +178,8 @@ def _next(document: ResultDocument) -> str:
     word = str(document.verdict)
     if document.stage == "stage2":
         return "Next: railiance promote" if word == "PASS" else "All users are on the stable version."
+    if document.status == "rolled-back" and word == "PASS":
+        return "The candidate that was left is on hold; a new one goes through Stage 1 and Stage 2 again."
     return (
         "The way back: railiance rollback"
         if word == "PASS"
