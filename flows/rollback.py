@@ -8,7 +8,7 @@ from prefect import flow
 
 from railiance.domain.lifecycle import Verb
 from railiance.domain.verdict import Verdict
-from railiance.recovery import taken
+from railiance.engine.lock import taken
 from tasks.evidence import begin, conclude_rollback, refused
 from tasks.gate import open_app, with_people
 from tasks.release import restore_stable, undo_first_install, users_to_safety

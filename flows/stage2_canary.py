@@ -11,10 +11,11 @@ from railiance.domain.plan import Plan
 from railiance.domain.ports import Lease
 from railiance.domain.verdict import Verdict
 from railiance.engine.conclude import Ended, ended_of
+from railiance.engine.lock import taken
 from railiance.engine.stages import Prepared
 from railiance.engine.watch import StepEnd, Watched
 from railiance.engine.work import Work
-from railiance.recovery import taken, traffic_returned_on_error
+from railiance.recovery import traffic_returned_on_error
 from tasks.evidence import begin, conclude_deploy, refused
 from tasks.gate import ask_gate_again, nothing_to_visit, open_app, with_people
 from tasks.observe import look, open_record, probe_canary, watch_step

@@ -11,9 +11,9 @@ from railiance.domain.plan import Plan
 from railiance.domain.ports import Lease
 from railiance.domain.verdict import Verdict
 from railiance.engine.conclude import Ended
+from railiance.engine.lock import taken
 from railiance.engine.phases import Phases
 from railiance.engine.work import Work
-from railiance.recovery import taken
 from tasks.evidence import begin, conclude_promotion, go_back, refused
 from tasks.gate import ask_gate_again, open_app, with_people
 from tasks.observe import bake

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from railiance.adapters import progress
-from railiance.adapters.lease import HeldLease, acquire
 from railiance.domain.check import CheckResult, combine_checks
 from railiance.domain.errors import Conflict, RailianceError
 from railiance.domain.lifecycle import EventKind, Standing, Verb
@@ -23,6 +22,7 @@ from railiance.domain.verdict import Verdict
 from railiance.engine.checks import run_checks
 from railiance.engine.conclude import conclude_rollback
 from railiance.engine.known_good import Kept
+from railiance.engine.lock import taken
 from railiance.engine.planning import (
     CANARY,
     STABLE,
@@ -55,23 +55,6 @@ class Returned:
     verdict: Verdict
     reason: str
     left: str | None = None
-
-
-@contextmanager
-def taken(work: Work, *, asking: bool) -> Iterator[HeldLease]:
-    """Hold the app's lock; `asking` makes a live holder yield, which is for going back only.
-
-    Raises:
-        Conflict: Another live run holds it (DENY_LOCKED).
-    """
-    lease = acquire(
-        work.hands.cluster, work.namespace, work.app_id, work.run_id, work.clock, ask_to_yield=asking
-    )
-    try:
-        note(work, EventKind.LOCK_TAKEN, fence=lease.fence, taken_over_from=lease.taken_over_from)
-        yield lease
-    finally:
-        lease.release()
 
 
 @contextmanager

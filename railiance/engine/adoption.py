@@ -6,12 +6,12 @@ from railiance.adapters.workspace import read_candidate
 from railiance.domain.errors import Conflict
 from railiance.domain.lifecycle import EventKind, KnownGood
 from railiance.engine.known_good import kept_whole
+from railiance.engine.lock import taken
 from railiance.engine.planning import STABLE, read_baseline, stable_release, stage_source
 from railiance.engine.record import note
 from railiance.engine.release import stored
 from railiance.engine.traffic import adopt_route
 from railiance.engine.work import Work
-from railiance.recovery import taken
 
 
 def adopt(work: Work) -> KnownGood:
