@@ -7,9 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-export RAILIANCE_TEST_LAB ?= default
 
-.PHONY: help demo test check unit cluster bench golden docs wheel lint types floors lab lab-down lock clean
+.PHONY: help install demo test check unit contract cluster bench golden docs wheel lint types floors lab lab-down lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s'|'
@@ -57,13 +56,14 @@ cluster: lab  ## The tests on the lab
 	@tools/run-tests --cluster-only
 
 bench: lab  ## The measurements
-	@$(BIN)/pytest -q -m "cluster or not cluster" tests/bench
+	@if [[ -d tests/bench ]]; then $(BIN)/pytest -q -m "cluster or not cluster" tests/bench; \
+	else echo "There are no measurements yet."; exit 1; fi
 
 golden: $(STAMP)  ## Write the golden files anew; read the diff
 	@RAILIANCE_GOLDEN=write $(BIN)/pytest -q tests/unit tests/contract -k "golden or drift or rendered or goldens" || true
 
 docs: $(STAMP)  ## Write the generated reference pages anew
-	@$(BIN)/python -m railiance.commands.reference
+	@tools/write-docs $(BIN)/python
 
 wheel: $(STAMP)  ## Build the wheel and the sdist
 	@$(BIN)/python -m build --no-isolation --outdir dist .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -66,6 +67,8 @@ def load_flow(entrypoint: str) -> Flow[..., Any]:
     root = project.root()
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
+    # Prefect puts the present folder first on the path while it loads: what is imported before stays ours.
+    importlib.import_module(entrypoint.rpartition(".")[0])
     flow: Flow[..., Any] = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
     module = sys.modules[flow.fn.__module__]
     if not Path(module.__file__ or "").resolve().is_relative_to(root):
