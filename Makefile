@@ -63,7 +63,8 @@ golden: $(STAMP)  ## Write the golden files anew; read the diff
 	@RAILIANCE_GOLDEN=write $(BIN)/pytest -q tests/unit tests/contract -k "golden or drift or rendered or goldens" || true
 
 docs: $(STAMP)  ## Write the generated reference pages anew
-	@tools/write-docs $(BIN)/python
+	@RAILIANCE_GOLDEN=write $(BIN)/pytest -q tests/unit/schema/test_json_schema.py tests/contract/test_cli.py tests/contract/test_docs.py \
+		tests/contract/test_chart.py -k "reference or page_of_codes or golden or drift or tells_every_value"
 
 wheel: $(STAMP)  ## Build the wheel and the sdist
 	@$(BIN)/python -m build --no-isolation --outdir dist .
