@@ -102,6 +102,8 @@ def watch_step(
                 ended = concluded(ended, Verdict.PASS, record.reason, now)
             return Watched(StepEnd.CLOSED, _keep(work, ended), watcher.checks)
         if end := _over(work, record, step, started, until, lease):
+            if end is StepEnd.YIELDED:
+                lease.release()  # at once: whoever asks wants users back on stable
             return Watched(end, record, watcher.checks)
         _rest(work, config.interval, lease)
 
