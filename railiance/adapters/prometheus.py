@@ -111,7 +111,8 @@ class PrometheusGateway:
         metrics: The server.
         clock: Tells how old the samples are.
         names_of: Gives the names under which the gateway counts a backend (`gateway.service_names`).
-        stale: Seconds after which a gateway pod that was scraped before counts as lost: three scrapes.
+        stale: Seconds for which a gateway pod may go without a scrape, at least; three scrapes, if those are
+            rarer.
     """
 
     def __init__(
@@ -141,7 +142,8 @@ class PrometheusGateway:
             Unavailable: The server does not answer, or knows no gateway (code GATEWAY_MISSING).
         """
         tracks = {name: track for track, backend in backends.items() for name in self._names_of(*backend)}
-        starts = self._starts()
+        scrapes = self._scrapes()
+        starts = {instance: samples[-1] for instance, samples in scrapes.items()}
         scraped = {instance: at for instance, (at, _) in starts.items()}
         if not scraped:
             raise Unavailable("GATEWAY_MISSING", "Prometheus scrapes no Traefik", _HELP)
@@ -151,7 +153,7 @@ class PrometheusGateway:
             samples[tracks[name]].append(Sample(series, requests, errors))
         now = self._clock.now()
         at = datetime.fromtimestamp(max(scraped.values()), UTC)
-        lost = any(now.timestamp() - when > self._stale for when in scraped.values())
+        lost = any(self._is_late(now.timestamp(), samples) for samples in scrapes.values())
         return GatewayReading(
             at=at,
             complete=not lost,
@@ -159,15 +161,20 @@ class PrometheusGateway:
             pods=tuple(sorted(_identity(instance, starts) for instance in scraped)),
         )
 
-    def _starts(self) -> dict[str, tuple[float, float]]:
-        """Return when each gateway pod was last scraped, and when its process started."""
+    def _is_late(self, now: float, samples: Sequence[tuple[float, float]]) -> bool:
+        """Tell whether a gateway pod missed three scrapes, at the pace at which it was scraped so far."""
+        pace = (samples[-1][0] - samples[0][0]) / max(1, len(samples) - 1)
+        return now - samples[-1][0] > max(self._stale, 3.0 * pace)
+
+    def _scrapes(self) -> dict[str, tuple[tuple[float, float], ...]]:
+        """Return by gateway pod when it was scraped, and when its process had started."""
         own = f'process_start_time_seconds{{job!=""}}[{_LOOK_BACK:.0f}s]'
         gateways = {
             _instance(series.labels)
             for series in self._metrics.series(f"traefik_config_reloads_total[{_LOOK_BACK:.0f}s]")
         }
         return {
-            _instance(series.labels): series.samples[-1]
+            _instance(series.labels): series.samples
             for series in self._metrics.series(own)
             if _instance(series.labels) in gateways and series.samples
         }

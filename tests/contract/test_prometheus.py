@@ -253,6 +253,19 @@ def test_lost_target_is_incomplete(gateway: PrometheusGateway, scrapes: Scrapes,
     assert not gateway.read(BACKENDS).complete
 
 
+def test_slow_scrapes_are_not_lost_ones(
+    gateway: PrometheusGateway, scrapes: Scrapes, clock: FakeClock
+) -> None:
+    """A Prometheus that scrapes twice a minute is late after three of its own scrapes, not after ours."""
+    for _ in range(4):
+        scrapes.scrape("a:1", stable={"c200": 40})
+        clock.sleep(30)
+    clock.sleep(20)
+    assert gateway.read(BACKENDS).complete
+    clock.sleep(60)
+    assert not gateway.read(BACKENDS).complete
+
+
 def test_series_that_the_scrape_did_not_have_is_left_out(
     gateway: PrometheusGateway, scrapes: Scrapes, clock: FakeClock
 ) -> None:
