@@ -9,6 +9,8 @@ import json
 import os
 import signal
 import sys
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -242,9 +244,48 @@ def test_three_nodes_share_the_work_and_leave_nothing() -> None:
         )
         assert int(served.split()[1]) > 0
     wait_for(lambda: scraped(status) == {"traefik": 1, "pods": 3}, "Prometheus to scrape all nodes")
+    leave_and_return(status, kubectl, f"{NAME}-3")
 
     assert labs.down(NAME) == []
     assert inventory() == before
+
+
+def leave_and_return(status: labs.LabStatus, kubectl: Kubectl, node: str) -> None:
+    """Drain a node under load and let it return: no request is lost, and the pods are spread again."""
+    done = threading.Event()
+    codes: Counter[int] = Counter()
+
+    def load() -> None:
+        with requests.Session() as session:
+            while not done.is_set():
+                answer = session.get(str(status.ingress_url), headers={"Host": "gateway.example"}, timeout=10)
+                codes[answer.status_code] += 1
+                done.wait(0.05)
+
+    user = threading.Thread(target=load)
+    user.start()
+    try:
+        kubectl.run("drain", node, "--ignore-daemonsets", "--force", "--timeout=90s", timeout=100)
+        ready = pods_by_node(kubectl)
+        assert node not in ready, "a drained node has no pod of the application"
+        assert len(ready) == 2
+        kubectl.run("uncordon", node)
+        wait_for(lambda: kubectl.ready("deployment", "default", "demo"), "the application to be whole again")
+    finally:
+        done.set()
+        user.join()
+    assert set(pods_by_node(kubectl)) == set(status.nodes)
+    assert set(codes) == {200}, codes
+    assert codes[200] > 50
+
+
+def pods_by_node(kubectl: Kubectl) -> dict[str, int]:
+    """Return how many pods of the application run on each node and are not on their way out."""
+    found = kubectl.get("pods", "-n", "default", "-l", "app.kubernetes.io/name=demo")
+    assert found is not None
+    going = [pod["spec"]["nodeName"] for pod in found["items"] if pod["spec"].get("nodeName")
+             and "deletionTimestamp" not in pod["metadata"]]  # fmt: skip
+    return dict(Counter(going))
 
 
 def test_without_prometheus_there_is_none() -> None:
