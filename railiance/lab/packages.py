@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from railiance.adapters import process
 from railiance.domain.errors import Unavailable
 from railiance.lab.progress import Report
+
+_POLICY = Path("/usr/sbin/policy-rc.d")  # Debian asks it whether a service may start
+_OURS = "written by the railiance lab while it installs packages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +58,31 @@ def install(report: Report) -> None:
         help_ = f"As root: apt-get install --no-install-recommends {' '.join(wanted)}"
         raise Unavailable("LAB_PACKAGES", f"These Debian packages are missing: {', '.join(wanted)}.", help_)
     report(0.1, "reading the package lists")
-    # RUNLEVEL=1 keeps the packages' own services from starting: the lab brings its own instances.
-    environment = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    process.run([apt, "update", "-q"], env=environment, timeout=300, check=False)
+    environment = {"DEBIAN_FRONTEND": "noninteractive"}
+    process.run(
+        [apt, "update", "-q"], env=environment, timeout=300, check=False
+    )  # the lists may do as they are
     report(0.3, ", ".join(wanted))
     options = ["-q", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"]
-    process.run([apt, "install", *options, *wanted], env=environment, timeout=900)
+    with _services_held_back():
+        process.run([apt, "install", *options, *wanted], env=environment, timeout=900)
+
+
+@contextmanager
+def _services_held_back() -> Iterator[None]:
+    """Keep packages from starting their own etcd, registry or Prometheus: the lab runs its own instances.
+
+    A policy that somebody else made stays; one of ours that a killed program left is replaced and removed.
+    """
+    if _POLICY.exists() and _OURS not in _POLICY.read_text():
+        yield
+        return
+    _POLICY.write_text(f"#!/bin/sh\n# {_OURS}\nexit 101\n")
+    _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _POLICY.unlink()
 
 
 def _present(program: str) -> bool:

@@ -5,10 +5,12 @@ These tests bring up a lab of their own beside the one that the other cluster te
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import sys
+import tarfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,9 +23,10 @@ import yaml
 
 from railiance import lab as labs
 from railiance.adapters import clock, process
-from railiance.lab import state
+from railiance.lab import builds, images, state
 from railiance.lab.kubectl import Kubectl
 from railiance.lab.layout import Lab, instances_root
+from railiance.lab.registry import digest_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 NAME = "selftest"
@@ -193,7 +196,22 @@ def scraped(status: labs.LabStatus) -> dict[str, int]:
     return {row["metric"]["job"]: int(row["value"][1]) for row in answer.json()["data"]["result"]}
 
 
-def test_one_node_works_is_left_alone_and_leaves_nothing() -> None:
+def saved_image(folder: Path) -> Path:
+    """Return an archive as `docker save` writes it, with the demo application in it."""
+    layer = images.layer({"/demoapp": builds.DEMOAPP.folder / "demoapp"})
+    config = {"os": "linux", "architecture": "amd64", "config": {"Entrypoint": ["/demoapp"]},
+              "rootfs": {"type": "layers", "diff_ids": [digest_of(layer)]}}  # fmt: skip
+    listed = [{"Config": "config.json", "RepoTags": ["team/saved:v1"], "Layers": ["layer.tar"]}]
+    files = {"manifest.json": json.dumps(listed), "config.json": json.dumps(config)}
+    with tarfile.open(folder / "saved.tar", "w") as archive:
+        for name, data in [(name, text.encode()) for name, text in files.items()] + [("layer.tar", layer)]:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return folder / "saved.tar"
+
+
+def test_one_node_works_is_left_alone_and_leaves_nothing(tmp_path: Path) -> None:
     """Everything the lab promises works; `up` may be repeated; `down` takes all away that `up` brought."""
     before = inventory()
     status = labs.up(NAME)
@@ -207,6 +225,10 @@ def test_one_node_works_is_left_alone_and_leaves_nothing() -> None:
     assert volume is not None
     folder = Path(volume["spec"]["local"]["path"])
     assert folder.is_dir()
+
+    (loaded,) = labs.load_image(saved_image(tmp_path), name=NAME)
+    kubectl.run("run", "saved", "-n", "default", f"--image={loaded}", "--restart=Never")
+    kubectl.run("wait", "-n", "default", "--for=condition=Ready", "pod/saved", "--timeout=60s", timeout=70)
 
     pods = kubectl.run("get", "pods", "-A", "-o", "name")
     started = clock.monotonic()
