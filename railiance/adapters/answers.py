@@ -1,7 +1,7 @@
 """Answers of the API server, sorted by what the caller can do next.
 
 nobody there, too slow, 429, 5xx   Unavailable   CLUSTER_UNREACHABLE
-401, 403                           Broken        FORBIDDEN (a retry would not help)
+401, 403                           Denied        FORBIDDEN (a retry would not help)
 404                                nothing: None, False or an empty list, as the verb has it
 409                                Conflict      ALREADY_EXISTS, STALE or FIELD_CONFLICT
 400, 413, 415, 422                 Broken        INVALID_OBJECT, in the server's words
@@ -13,7 +13,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from railiance.domain.errors import Broken, Conflict, RailianceError, Unavailable
+from railiance.domain.errors import Broken, Conflict, Denied, RailianceError, Unavailable
 
 PROXY_REFUSALS = frozenset({"BadRequest", "InternalError", "NotFound", "ServiceUnavailable"})
 """Reasons of the API server's own answer to a request meant for a pod: it is not there, or does not listen."""
@@ -87,10 +87,10 @@ def error_of(answer: Answer, cluster: str) -> RailianceError:
     return error
 
 
-def forbidden(answer: Answer) -> Broken:
+def forbidden(answer: Answer) -> Denied:
     """Return the error for a missing right."""
     message = f"Not allowed to {answer.doing}. {answer.refusal().message}".strip()
-    return Broken("FORBIDDEN", message, "Ask the cluster's operators for this right, or use another access.")
+    return Denied("FORBIDDEN", message, "Ask the cluster's operators for this right, or use another access.")
 
 
 def pod_unreachable(doing: str, why: str) -> Unavailable:

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from railiance.adapters import process
-from railiance.domain.errors import Broken, Conflict, Exit, RailianceError, Unavailable
+from railiance.domain.errors import Broken, Conflict, Denied, RailianceError, Unavailable
 from railiance.domain.ports import ReleaseState
 
 OLDEST_HELM_3 = (3, 18)
@@ -31,17 +31,11 @@ _GONE = ("uninstalled",)
 _HELP = "Install Helm 3.18 or newer, name it in RAILIANCE_HELM, or let `railiance lab up` build one."
 
 
-class HelmUnusableError(RailianceError):
-    """Helm, or what it is to work with, is missing: the answer is no until somebody provides it."""
-
-    exit_status = Exit.NO
-
-
 def helm_binary() -> Path:
     """Return the Helm to use: `$RAILIANCE_HELM`, else the one on PATH, else the one that the lab built.
 
     Raises:
-        HelmUnusableError: There is none (code `DENY_HELM_MISSING`).
+        Denied: There is none (code `DENY_HELM_MISSING`).
     """
     named = os.getenv("RAILIANCE_HELM")
     cache = Path(os.getenv("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -52,7 +46,7 @@ def helm_binary() -> Path:
         if candidate and os.access(candidate, os.X_OK) and Path(candidate).is_file():
             return Path(candidate)
     looked_at = f"$RAILIANCE_HELM ({named})" if named else f"PATH or at {candidates[-1]}"
-    raise HelmUnusableError("DENY_HELM_MISSING", f"There is no Helm in {looked_at}.", _HELP)
+    raise Denied("DENY_HELM_MISSING", f"There is no Helm in {looked_at}.", _HELP)
 
 
 class HelmCli:
@@ -76,7 +70,7 @@ class HelmCli:
         """Return Helm's version, such as `v3.22.0`.
 
         Raises:
-            HelmUnusableError: None is there (`DENY_HELM_MISSING`), or a foreign one (`DENY_HELM_VERSION`).
+            Denied: None is there (`DENY_HELM_MISSING`), or a foreign one (`DENY_HELM_VERSION`).
         """
         if self._version is None:
             self._binary = self._binary or helm_binary()
@@ -293,7 +287,7 @@ _MEANINGS = (
     ),
     _Meaning(
         ("is forbidden", "forbidden:", "Unauthorized"),
-        Broken,
+        Denied,
         "FORBIDDEN",
         "Ask the cluster's operators for this right, or use another access.",
     ),
@@ -325,7 +319,7 @@ def _first_line(said: str) -> str:
 def _parsed(version: str) -> tuple[int, int]:
     match = re.match(r"v?(\d+)\.(\d+)", version)
     if match is None:
-        raise HelmUnusableError("DENY_HELM_VERSION", f"Helm's version is unreadable: {version!r}.", _HELP)
+        raise Denied("DENY_HELM_VERSION", f"Helm's version is unreadable: {version!r}.", _HELP)
     return int(match[1]), int(match[2])
 
 
@@ -333,7 +327,7 @@ def _supported(version: str, binary: Path) -> str:
     major, minor = _parsed(version)
     if major == 4 or (major == 3 and (major, minor) >= OLDEST_HELM_3):
         return version
-    raise HelmUnusableError(
+    raise Denied(
         "DENY_HELM_VERSION", f"{binary} is Helm {version}; 3.18 or newer, or 4, is needed.", _HELP
     )
 
@@ -365,11 +359,11 @@ def _value_flags(values: Sequence[Path], overlay: Mapping[str, Any]) -> Iterator
     """Yield the flags for the values files and the overlay, which others on this machine shall not read."""
     for path in values:
         if not path.is_file():
-            raise HelmUnusableError(
+            raise Denied(
                 "DENY_VALUES_MISSING", f"There is no values file {path}.", "Name one that exists."
             )
         if "," in str(path):
-            raise HelmUnusableError(
+            raise Denied(
                 "DENY_VALUES_MISSING", f"Helm cannot read {path}: a comma parts two files for it."
             )
     flags = [flag for path in values for flag in ("-f", str(path))]

@@ -4,6 +4,7 @@
     RailianceError
     ├─ Unavailable   could not find out or reach; the only error that is ever retried
     ├─ Conflict      the world is not the one the plan was made for; make a new plan
+    ├─ Denied        a right or a tool is missing: no, until somebody provides it
     ├─ Usage         the command line or an input file cannot be read
     └─ Broken        a tool answered nonsense, or our bug; never swallowed
 
@@ -59,6 +60,12 @@ class Conflict(RailianceError):
     """The world is not the one the plan was made for."""
 
     exit_status = Exit.CONFLICT
+
+
+class Denied(RailianceError):
+    """The answer is no until somebody provides what is missing: a right, a tool, a file."""
+
+    exit_status = Exit.NO
 
 
 class Usage(RailianceError):

@@ -103,7 +103,7 @@ def set_weight(work: Work, weight: int, lease: Lease | None, *, header: bool = T
     spec = route_spec(
         work,
         weight,
-        header=header and canary.endpoints > 0,
+        header=header,
         stable_listed=stable.endpoints > 0,
         canary_listed=canary.endpoints > 0,
     )

@@ -88,7 +88,7 @@ def watch_step(
     record = watcher.rebased(record)
     while True:
         lease.assert_held()
-        record, verdict, closed = watcher.read(record)
+        record, verdict, closed = watcher.read(record, lease)
         save(work, record)
         on_reading(record)
         now = work.clock.now()
@@ -149,6 +149,7 @@ class _Watcher:
     def __init__(self, work: Work, config: JudgeConfig, step: Step, *, last: bool) -> None:
         self.work, self.config, self.step, self.last = work, config, step, last
         self.checks: tuple[CheckResult, ...] = ()
+        self._canary_listed = True
 
     def rebased(self, record: WatchRecord) -> WatchRecord:
         """Return the record ready to go on after a pause in which the canary had no users."""
@@ -160,9 +161,9 @@ class _Watcher:
             return replace(record, weight=self.step.weight)
         return replace(record, weight=self.step.weight, judge=rebase(record.judge, reading))
 
-    def read(self, record: WatchRecord) -> tuple[WatchRecord, Verdict, bool]:
+    def read(self, record: WatchRecord, lease: Lease) -> tuple[WatchRecord, Verdict, bool]:
         """Take one reading; return the record, the verdict so far, and whether the step is closed."""
-        gates, tracks = self._pods()
+        gates, tracks = self._pods(lease)
         judge = self._counted(record.judge)
         now = self.work.clock.now()
         assessment = assess(self.config, judge, gates, now)
@@ -193,9 +194,19 @@ class _Watcher:
             return judge
         return update(self.config, judge, reading, self.step.weight)
 
-    def _pods(self) -> tuple[Gates, dict[str, object]]:
+    def _list_canary(self, answering: bool, lease: Lease) -> None:
+        """Take a canary that nobody answers for out of the route at once, and list it again when it is back.
+
+        Some gateways answer 503 for the share of an empty backend and count it nowhere, so no judge would see it.
+        """
+        if answering != self._canary_listed:
+            set_weight(self.work, self.step.weight, lease)
+            self._canary_listed = answering
+
+    def _pods(self, lease: Lease) -> tuple[Gates, dict[str, object]]:
         try:
             canary, stable = track_state(self.work, CANARY), track_state(self.work, STABLE)
+            self._list_canary(canary.endpoints > 0, lease)
         except Unavailable:
             return UNREADABLE, {}
         gates = judge_pods(

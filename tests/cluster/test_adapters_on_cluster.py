@@ -22,7 +22,7 @@ from railiance.adapters.cluster import KubeCluster
 from railiance.adapters.helm import HelmCli
 from railiance.adapters.lease import HeldLease, Timing, acquire, holder
 from railiance.adapters.ledger import ClusterLedger
-from railiance.domain.errors import Broken, Conflict, RailianceError, Unavailable
+from railiance.domain.errors import Broken, Conflict, Denied, RailianceError, Unavailable
 from railiance.domain.ports import ObjectRef
 
 pytestmark = pytest.mark.cluster
@@ -112,7 +112,7 @@ class TestCluster:
             lambda: nobody.create(config_map(namespace, "x")),
             lambda: nobody.list_objects("v1", "ConfigMap", namespace),
         ):
-            with pytest.raises(Broken) as error:
+            with pytest.raises(Denied) as error:
                 verb()
             assert error.value.code == "FORBIDDEN"
             assert "Not allowed to" in error.value.message

@@ -17,7 +17,7 @@ from railiance.adapters import cluster as cluster_module
 from railiance.adapters import process
 from railiance.adapters.answers import Answer, error_of
 from railiance.adapters.cluster import KubeCluster
-from railiance.domain.errors import Broken, Conflict, Exit, RailianceError, Unavailable, Usage
+from railiance.domain.errors import Broken, Conflict, Denied, Exit, RailianceError, Unavailable, Usage
 from railiance.domain.ports import ObjectRef
 from tests import real_cluster
 from tests.fakes import FakeCluster
@@ -253,8 +253,8 @@ STATUS = {"kind": "Status", "reason": "", "message": "words of the server", "det
 @pytest.mark.parametrize(
     ("status", "document", "kind", "code"),
     [
-        (401, {"reason": "Unauthorized"}, Broken, "FORBIDDEN"),
-        (403, {"reason": "Forbidden"}, Broken, "FORBIDDEN"),
+        (401, {"reason": "Unauthorized"}, Denied, "FORBIDDEN"),
+        (403, {"reason": "Forbidden"}, Denied, "FORBIDDEN"),
         (
             403,
             {"details": {"causes": [{"reason": "NamespaceTerminating"}]}},

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from railiance.adapters import process
-from railiance.adapters.helm import HelmCli, HelmUnusableError, helm_binary, helm_error
-from railiance.domain.errors import Broken, Conflict, Exit, RailianceError, Unavailable
+from railiance.adapters.helm import HelmCli, helm_binary, helm_error
+from railiance.domain.errors import Broken, Conflict, Denied, Exit, RailianceError, Unavailable
 from railiance.domain.ports import ObjectRef
 from tests import real_cluster
 from tests.fakes import FakeCluster, FakeReleases
@@ -346,7 +346,7 @@ def test_a_missing_values_file_is_named_before_helm_is_called(
     for path in (tmp_path / "absent.yaml", tmp_path / "a,b.yaml"):
         if "," in path.name:
             path.write_text("")
-        with pytest.raises(HelmUnusableError) as error:
+        with pytest.raises(Denied) as error:
             cli(tmp_path).install(chart, "shop", "prod", [path], {})
         assert error.value.code == "DENY_VALUES_MISSING"
     assert not [call for call in recorder.calls if call[1] == "install"]
@@ -373,7 +373,7 @@ def test_an_unsupported_helm_denies(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     """An old, a future and an unreadable version are named, never tried."""
     recorder = Recorder(version)
     monkeypatch.setattr(process, "run", recorder)
-    with pytest.raises(HelmUnusableError) as error:
+    with pytest.raises(Denied) as error:
         cli(tmp_path).state("shop", "prod")
     assert error.value.code == "DENY_HELM_VERSION"
     assert error.value.exit_status is Exit.NO
@@ -385,7 +385,7 @@ def test_the_named_helm_wins_then_path_then_the_labs(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     monkeypatch.delenv("RAILIANCE_HELM", raising=False)
-    with pytest.raises(HelmUnusableError) as error:
+    with pytest.raises(Denied) as error:
         helm_binary()
     assert error.value.code == "DENY_HELM_MISSING"
     assert "railiance lab up" in error.value.help
@@ -398,7 +398,7 @@ def test_the_named_helm_wins_then_path_then_the_labs(monkeypatch: pytest.MonkeyP
             monkeypatch.setenv("RAILIANCE_HELM", str(tool))
         assert helm_binary() == tool
     monkeypatch.setenv("RAILIANCE_HELM", str(tmp_path / "absent"))
-    with pytest.raises(HelmUnusableError, match="absent"):
+    with pytest.raises(Denied, match="absent"):
         helm_binary()
 
 
@@ -431,7 +431,7 @@ def test_the_named_helm_wins_then_path_then_the_labs(monkeypatch: pytest.MonkeyP
             "CLUSTER_UNREACHABLE",
         ),
         ("Error: UPGRADE FAILED: context deadline exceeded", Unavailable, "CLUSTER_UNREACHABLE"),
-        ('Error: query: failed: secrets is forbidden: User "x" cannot list resource', Broken, "FORBIDDEN"),
+        ('Error: query: failed: secrets is forbidden: User "x" cannot list resource', Denied, "FORBIDDEN"),
         ("Error: execution error at (shop/templates/x.yaml:1:3): colour is required", Broken, "HELM_FAILED"),
         ("", Broken, "HELM_FAILED"),
     ],

@@ -16,7 +16,7 @@ from railiance.adapters.clock import SystemClock
 from railiance.adapters.cluster import KubeCluster
 from railiance.adapters.ledger import SLICE_BYTES, ClusterLedger, FileLedger
 from railiance.domain.canonical import digest_of, sha256_digest
-from railiance.domain.errors import Broken, Exit, Unavailable
+from railiance.domain.errors import Broken, Denied, Exit, Unavailable
 from railiance.domain.ports import Event, ObjectRef
 from tests import real_cluster
 from tests.fakes import FakeClock, FakeCluster
@@ -157,7 +157,7 @@ def test_a_writer_that_lost_its_number_takes_the_next(fake: FakeCluster) -> None
 def test_an_unwritable_ledger_is_no_answer(fake: FakeCluster) -> None:
     """No ledger, no mutation: unreachable and forbidden end alike."""
     open_on(fake).append("planned", "run-1", "ada", {})
-    refusals = [Unavailable("CLUSTER_UNREACHABLE", "down"), Broken("FORBIDDEN", "no right")]
+    refusals = [Unavailable("CLUSTER_UNREACHABLE", "down"), Denied("FORBIDDEN", "no right")]
     for refusal in refusals:
         fake.fail("create", refusal, times=2)
         for write in (lambda: open_on(fake).append("x", "r", "a", {}), lambda: open_on(fake).put(b"x")):
