@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "show": ("railiance.commands.show:show", "Show a request, with the plan it asks for."),
     "approve": ("railiance.commands.approve:approve", "Say yes to a request."),
     "reject": ("railiance.commands.reject:reject", "Say no to a request, or to a candidate for ever."),
+    "hold": ("railiance.commands.hold:hold", "Keep a candidate from being promoted, or let it go on."),
     "adopt": ("railiance.commands.adopt:adopt", "Take over an app that already runs."),
     "contract": ("railiance.commands.contract:contract", "Check and explain railiance/app.toml."),
     "explain": ("railiance.commands.explain:explain", "Explain an error code."),

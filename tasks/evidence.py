@@ -26,6 +26,7 @@ def begin(work: Work, prepared: Prepared, plan: Plan) -> None:
     """Write that this run carries the plan out from here on; Stage 1's end enters the target's ledger first."""
     if prepared.verb != "rollback":
         conclude.stage1_into_ledger(work)
+    conclude.lift_hold(work, prepared)
     record.open_run(work, plan)
     publish(plan_markdown(plan), f"{work.app_id}-plan", f"Plan {plan.short}")
 
