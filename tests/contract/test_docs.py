@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from railiance import cli
@@ -130,13 +131,35 @@ def test_every_page_is_reachable():
     )
 
 
-def test_commands_in_documents_exist():
-    """Every `railiance VERB` that a document shows in a block or in quotes is a verb that exists."""
-    verbs = set(cli.cli.list_commands(None))
-    wrong = []
-    for page in PAGES:
+def shown_commands():
+    """Yield each command line of ours that a document shows, in a block or in quotes, with its page."""
+    for page in [*PAGES, *sorted((ROOT / "railiance/demo_app/template").rglob("*.md"))]:
         text = page.read_text("utf-8")
-        shown = re.findall(r"^\$? ?(?:\.venv/bin/)?railiance ([a-z][a-z-]*)", text, re.MULTILINE)
-        shown += re.findall(r"`railiance ([a-z][a-z-]*)", text)
-        wrong += [f"{page.relative_to(ROOT)}: {verb}" for verb in shown if verb not in verbs]
+        for line in re.findall(r"^\$? *(?:\.venv/bin/)?railiance ([a-z][^\n#|]*)", text, re.MULTILINE):
+            yield page, line
+        for line in re.findall(r"`railiance ([a-z][^`]*)`", text):
+            yield page, line
+
+
+def problem(line):
+    """Return what is wrong with a command line: a verb or an option that does not exist."""
+    command, context = cli.cli, click.Context(cli.cli, info_name="railiance")
+    for word in line.replace("[", " ").replace("]", " ").split():
+        if word.startswith("--"):
+            options = {o for p in command.get_params(context) for o in (*p.opts, *p.secondary_opts)}
+            if word.partition("=")[0] not in options:
+                return f"no option {word}"
+        elif isinstance(command, click.Group) and re.fullmatch(r"[a-z][a-z-]+", word):
+            command = command.get_command(context, word)
+            if command is None:
+                return f"no verb {word}"
+            context = click.Context(command, info_name=word, parent=context)
+    return None
+
+
+def test_commands_in_documents_exist():
+    """Every verb and option that a document shows exists, unless the page names it as not there yet."""
+    shown = list(shown_commands())
+    assert len(shown) > 50
+    wrong = [f"{page.relative_to(ROOT)}: {line}: {p}" for page, line in shown if (p := problem(line))]
     assert wrong == []
