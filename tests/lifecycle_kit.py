@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -146,9 +147,17 @@ class LifecycleApp:
     def take_over(self, version: str = "v1", **changes: Any) -> None:
         """Have a version serve that was installed by Helm alone, and adopt it: a stable without the wait."""
         self.write(version, **changes)
+        self.install_and_adopt()
+
+    def install_and_adopt(self) -> None:
+        """Install what is written with Helm alone, adopt it, and wait until users meet it."""
         chart, values = self.app_dir / "charts" / self.name, self.app_dir / "values/stage3-production.yaml"
         self.helm.install(chart, self.name, self.name, [values], {})
         self.must("adopt", self.name)
+        deadline = time.monotonic() + 120
+        while self.version() is None:
+            assert time.monotonic() < deadline, f"{self.host} serves nobody within 120 s"
+            time.sleep(0.5)
 
     @contextmanager
     def users(self) -> Iterator[list[Tally]]:

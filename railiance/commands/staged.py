@@ -75,7 +75,10 @@ def work_without_cluster(denials: tuple[Denial, ...]) -> bool:
 
 
 def refuse_early(work: Work, verb: Verb, output: Output, *, approval_id: str | None, wait: bool) -> None:
-    """Leave at once, before any cluster call, when `--apply` lacks what can be seen from here."""
+    """Leave at once when `--apply` lacks what can be seen from here, or the cluster does not answer.
+
+    What can be seen from here comes first: if it denies, the cluster is not called.
+    """
     from railiance.domain.denial import Denial
     from railiance.engine.conclude import refused
     from railiance.engine.gatekeeping import approval_need, local_gate
@@ -94,8 +97,21 @@ def refuse_early(work: Work, verb: Verb, output: Output, *, approval_id: str | N
                 "ask with --apply --wait, or with `railiance request`, and name the request with --approval-id",
             )
         )
+    denials = denials or _unreachable(work)
     if denials:
         finish_refused(output, refused(work, Prepared(verb, None, tuple(denials))))
+
+
+def _unreachable(work: Work) -> list[Denial]:
+    """Look whether the target answers at all, so that no Prefect server is started for nothing."""
+    from railiance.domain.denial import Denial
+    from railiance.domain.errors import Unavailable
+
+    try:
+        work.standing()
+    except Unavailable as error:
+        return [Denial("DENY_UNREACHABLE", error.message, error.help)]
+    return []
 
 
 def finish_refused(output: Output, document: ResultDocument) -> None:

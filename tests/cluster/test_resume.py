@@ -18,7 +18,7 @@ from tests.lifecycle_kit import APPROVER, DEVELOPER, LifecycleApp, fresh_app
 if TYPE_CHECKING:
     from railiance.lab import LabStatus
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.lifecycle_kit import LifecycleApp, Told, fresh_app, no_request_lost, 
 if TYPE_CHECKING:
     from railiance.lab import LabStatus
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 NAME = "trio"
 REPLICAS = 3
 

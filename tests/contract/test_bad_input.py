@@ -11,7 +11,7 @@ import pytest
 from railiance.demo_app import create
 from railiance.demo_app.driver import Answer, Cli
 
-pytestmark = [pytest.mark.prefect, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(900)]
 IMAGE, DIGEST, OTHER = "registry.example:5000/demoapp", "sha256:" + "a" * 64, "sha256:" + "b" * 64
 VERBS = {
     "deploy": ("deploy", "--stage", "2", "hello", "--apply"),
