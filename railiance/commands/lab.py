@@ -69,10 +69,14 @@ def up(
 def down(name: str | None) -> None:
     """Take the lab down and leave nothing but the cache of builds."""
     from railiance import lab as labs
-    from railiance.domain.errors import Broken
+    from railiance.domain.errors import Broken, Usage
     from railiance.lab.progress import for_stderr
 
-    left = labs.down(name, progress=for_stderr())
+    try:
+        left = labs.down(name, progress=for_stderr())
+    except Usage as error:
+        click.echo(f"{error.message} Nothing to do.")
+        return
     if left:
         raise Broken(
             "LAB_REMAINS", f"The lab is down, but this is left: {', '.join(left)}.", "Try `down` again."

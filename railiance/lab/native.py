@@ -182,13 +182,13 @@ def _start(lab: Lab, progress: Progress) -> None:
         controlplane.start(lab)
     with progress.step("Images"):
         addons.push_images(registry)
-    with progress.step("Addons"):
-        addons.install(lab, kubectl)
-        services.start_provisioner(lab)
     with progress.step("Nodes") as report:
         for one in lab.nodes:
             node.start(lab, one)
-            report(one.number / lab.node_count / 2, one.name)
+            report(one.number / lab.node_count, one.name)
+    with progress.step("Addons"):  # while the nodes register themselves
+        addons.install(lab, kubectl)
+        services.start_provisioner(lab)
         wait_until(lambda: all(node_states(lab).values()), 90, "all nodes to be Ready")
     if lab.with_prometheus:
         with progress.step("Prometheus"):
