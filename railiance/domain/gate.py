@@ -204,7 +204,7 @@ def _evidence(
         yield Denial(
             "DENY_EXPIRED", f"the {stage} result is {_span(age)} old, {_span(max_age)} are allowed", again
         )
-    if age < soak:
+    if soak and age < soak:  # without a soak, a clock that is a little behind is no reason
         yield Denial(
             "DENY_SOAK", f"{stage} passed {_span(age)} ago, {_span(soak)} are asked for", "wait, then repeat"
         )
