@@ -67,7 +67,7 @@ def load(registry: Registry, path: Path, image_name: str | None) -> list[ImageRe
 def short_name(reference: str) -> tuple[str, str]:
     """Return path and tag of an image name, without the registry it came from.
 
-    `docker.io/library/nginx:1` and `localhost:5000/nginx:1` are both kept as `nginx`, `1`.
+    `registry.example/library/nginx:1` and `localhost:5000/nginx:1` are both kept as `nginx`, `1`.
     """
     rest = reference.partition("@")[0]
     first, slash, tail = rest.partition("/")

@@ -20,8 +20,8 @@ from railiance.lab.nodes import node_states
 from railiance.lab.progress import Progress, silent
 from railiance.lab.waiting import wait_until
 
-TRAEFIK_IMAGE = f"docker.io/library/traefik:v{builds.TRAEFIK.version}"
-PROMETHEUS_IMAGE = "docker.io/prom/prometheus:v2.53.5"
+TRAEFIK_IMAGE = f"traefik:v{builds.TRAEFIK.version}"  # the public one
+PROMETHEUS_IMAGE = "prom/prometheus:v2.53.5"
 _DEFINITIONS = {"gateway-api-crds": builds.GATEWAY_API, "traefik-crds": builds.TRAEFIK_CRDS}
 _TRAEFIK = "app.kubernetes.io/name=traefik"
 _PROMETHEUS = "app.kubernetes.io/name=prometheus"

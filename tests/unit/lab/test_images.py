@@ -93,11 +93,11 @@ def test_an_image_says_how_it_starts(registry: MemoryRegistry) -> None:
     [
         ("nginx", ("nginx", "latest")),
         ("nginx:1", ("nginx", "1")),
-        ("docker.io/library/nginx:1", ("nginx", "1")),
+        ("registry.example/library/nginx:1", ("nginx", "1")),
         ("localhost:5000/a/b:2", ("a/b", "2")),
         ("localhost/a:2", ("a", "2")),
         ("team/app:v3", ("team/app", "v3")),
-        ("ghcr.io/team/app@sha256:0", ("team/app", "latest")),
+        ("registry.example/team/app@sha256:0", ("team/app", "latest")),
     ],
 )
 def test_names_lose_the_registry_they_came_from(name: str, short: tuple[str, str]) -> None:
