@@ -256,7 +256,7 @@ def _masked(rendered: str) -> str:
     for document in documents(rendered):
         if document.get("kind") == "Secret":
             hidden: Manifest = {
-                part: {key: _MASK for key in (document.get(part) or {})}
+                part: dict.fromkeys(document.get(part) or {}, _MASK)
                 for part in ("data", "stringData")
                 if part in document
             }

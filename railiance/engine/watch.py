@@ -104,6 +104,8 @@ def watch_step(
         if end := _over(work, record, step, started, until, lease):
             if end is StepEnd.YIELDED:
                 lease.release()  # at once: whoever asks wants users back on stable
+            else:
+                record = _keep(work, replace(record, weight=0))
             return Watched(end, record, watcher.checks)
         _rest(work, config.interval, lease)
 
@@ -152,14 +154,18 @@ class _Watcher:
         self._canary_listed = True
 
     def rebased(self, record: WatchRecord) -> WatchRecord:
-        """Return the record ready to go on after a pause in which the canary had no users."""
-        if record.judge.counters.began is None or record.weight == self.step.weight:
-            return replace(record, weight=self.step.weight)
+        """Return the record ready to go on: what was counted since its last reading was dealt at other odds.
+
+        The run may have been between visits, or its process may have died, while users were on stable.
+        """
+        record = replace(record, weight=self.step.weight)
+        if record.judge.counters.began is None:
+            return record
         try:
             reading = self.work.hands.gateway.read(backends(self.work))
         except Unavailable:
-            return replace(record, weight=self.step.weight)
-        return replace(record, weight=self.step.weight, judge=rebase(record.judge, reading))
+            return record
+        return replace(record, judge=rebase(record.judge, reading))
 
     def read(self, record: WatchRecord, lease: Lease) -> tuple[WatchRecord, Verdict, bool]:
         """Take one reading; return the record, the verdict so far, and whether the step is closed."""
