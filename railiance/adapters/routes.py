@@ -91,7 +91,9 @@ class Routes(RouteReader):
                 "Try again in a moment.",
             )
         for manifest in wanted:
-            self._cluster.apply(manifest, field_manager=MANAGER, force=force or adopt)
+            applied = self._cluster.apply(manifest, field_manager=MANAGER, force=force or adopt)
+            if adopt:
+                self._own_alone(applied)
         for ref in found:
             if (ref.kind, ref.name) not in kept:
                 self._cluster.delete(ref)
@@ -115,6 +117,18 @@ class Routes(RouteReader):
         self._refuse_foreign(spec, found)
         gone = [self._cluster.delete(ref) for ref in found]
         return any(gone)
+
+    def _own_alone(self, body: Manifest) -> None:
+        """Drop everybody else's claim on an object's fields.
+
+        Whoever wrote the same value before still owns it beside us, and would be in the way of the first
+        weight that differs: the chart's Helm, above all.
+        """
+        metadata = body["metadata"]
+        claims = metadata.get("managedFields") or []
+        ours = [claim for claim in claims if claim.get("manager") == MANAGER]
+        if ours != claims:
+            self._cluster.replace({**body, "metadata": {**metadata, "managedFields": ours}})
 
     def _refuse_foreign(self, spec: RouteSpec, found: dict[ObjectRef, Manifest]) -> None:
         """Refuse to touch objects that are not this app's."""
