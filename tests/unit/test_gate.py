@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from railiance.domain.approval import ApprovalNeed
@@ -240,6 +240,7 @@ TOO_OLD = st.timedeltas(min_value=DAY + timedelta(microseconds=1), max_value=tim
 )
 
 
+@settings(deadline=None)
 @given(
     st.one_of(
         VERDICTS.map(lambda v: {"stage1": replace(STAGE1, verdict=v)}),
@@ -252,6 +253,7 @@ def test_any_mutation_of_an_accepted_stage_1_result_closes_the_gate(changes: dic
     assert local(**changes)
 
 
+@settings(deadline=None)
 @given(
     st.one_of(
         VERDICTS.map(lambda v: {"stage2": replace(STAGE2, verdict=v)}),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from railiance.domain.lifecycle import (
@@ -132,6 +132,7 @@ def test_an_answer_to_an_unknown_request_changes_nothing(kind: str) -> None:
     assert not derive(history((kind, data))).requests
 
 
+@settings(deadline=None)
 @given(votes=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["approve", "reject"]))))
 def test_a_no_is_final_whatever_else_is_said(votes: list[tuple[str, str]]) -> None:
     """In any order of votes: one no rejects; else as many distinct people as needed grant."""
@@ -196,6 +197,7 @@ def test_phase_and_step_of_the_open_run() -> None:
     assert (run.phase, run.step, run.verb, run.actor) == ("step", 1, Verb.DEPLOY, "dana")
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["r1", "r2"]), st.sampled_from([K.PLANNED, *sorted(CLOSING)])), max_size=8
@@ -325,6 +327,7 @@ def test_events_that_say_nothing_of_the_standing() -> None:
     assert derive(events) == Standing(last=events[-1])
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["c1", "c2", "c3"]), min_size=1), st.integers(0, 10))
 def test_a_standing_follows_from_the_events_alone(candidates: Iterable[str], cut: int) -> None:
     """Deriving twice gives the same; what was known-good once stays in the record."""
@@ -334,6 +337,7 @@ def test_a_standing_follows_from_the_events_alone(candidates: Iterable[str], cut
     assert early <= {k.candidate for k in derive(events).known_good}
 
 
+@settings(deadline=None)
 @given(
     st.datetimes(
         min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)  # noqa: DTZ001
