@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from railiance.adapters.cluster import KubeCluster
-from tests.lifecycle_kit import LifecycleApp, fresh_app
+from tests.lifecycle_kit import fresh_app
 
 if TYPE_CHECKING:
     from railiance.lab import LabStatus
