@@ -6,6 +6,7 @@ Each story is played once for the module; the tests ask what happened in it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,46 +25,63 @@ Story = dict[str, Told]
 
 
 @pytest.fixture(scope="module")
-def story(
+def stories(
     cluster: KubeCluster,
     kubeconfig: Path,
     lab: LabStatus,
     prefect_server: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Story]:
-    """Play a first install, a good version, a bad one and a rollback through Traefik's own objects."""
-    with fresh_app(cluster, kubeconfig, lab, tmp_path_factory.mktemp("traefik")) as app:
-        yield {**_first_install(app), **_good_version(app), **_bad_version(app), **_way_back(app)}
+) -> Iterator[dict[str, Future[Story]]]:
+    """Begin all stories at once, each with an application of its own: most of their time is waiting."""
+
+    def play(name: str, folder: Path) -> Story:
+        act, provider = STORIES[name]
+        with fresh_app(cluster, kubeconfig, lab, folder, provider) as app:
+            return act(app)
+
+    with ThreadPoolExecutor(len(STORIES)) as pool:
+        yield {name: pool.submit(play, name, tmp_path_factory.mktemp(name)) for name in STORIES}
 
 
 @pytest.fixture(scope="module")
-def gateway_story(
-    cluster: KubeCluster,
-    kubeconfig: Path,
-    lab: LabStatus,
-    prefect_server: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Story]:
-    """Play an adoption, a good version, a bad one and a rollback through an HTTPRoute."""
-    with fresh_app(cluster, kubeconfig, lab, tmp_path_factory.mktemp("gateway"), "gateway-api") as app:
-        app.take_over("v1")
-        yield {**_good_version(app), **_bad_version(app), **_way_back(app)}
+def story(stories: dict[str, Future[Story]]) -> Story:
+    """Return a first install, a good version, a bad one and a rollback, through Traefik's own objects."""
+    return stories["traefik"].result()
 
 
 @pytest.fixture(scope="module")
-def isolated(
-    cluster: KubeCluster,
-    kubeconfig: Path,
-    lab: LabStatus,
-    prefect_server: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Story]:
-    """Take a version through all stages in isolated mode, in which no user meets the canary."""
-    with fresh_app(cluster, kubeconfig, lab, tmp_path_factory.mktemp("isolated")) as app:
-        _write_isolated(app, "v1")
-        app.install_and_adopt()
-        _write_isolated(app, "v2")
-        yield {"deploy": scene(app, app.deploy), "promote": scene(app, app.promote)}
+def gateway_story(stories: dict[str, Future[Story]]) -> Story:
+    """Return an adoption, a good version, a bad one and a rollback, through an HTTPRoute."""
+    return stories["gateway"].result()
+
+
+@pytest.fixture(scope="module")
+def isolated(stories: dict[str, Future[Story]]) -> Story:
+    """Return a version's way through all stages in isolated mode, in which no user meets the canary."""
+    return stories["isolated"].result()
+
+
+def _traefik(app: LifecycleApp) -> Story:
+    return {**_first_install(app), **_good_version(app), **_bad_version(app), **_way_back(app)}
+
+
+def _gateway(app: LifecycleApp) -> Story:
+    app.take_over("v1")
+    return {**_good_version(app), **_bad_version(app), **_way_back(app)}
+
+
+def _isolated(app: LifecycleApp) -> Story:
+    _write_isolated(app, "v1")
+    app.install_and_adopt()
+    _write_isolated(app, "v2")
+    return {"deploy": scene(app, app.deploy), "promote": scene(app, app.promote)}
+
+
+STORIES = {
+    "traefik": (_traefik, "traefik"),
+    "gateway": (_gateway, "gateway-api"),
+    "isolated": (_isolated, "traefik"),
+}
 
 
 def _first_install(app: LifecycleApp) -> Story:
