@@ -11,7 +11,7 @@ from railiance.engine.planning import CANARY, canary_release, stage_source
 from railiance.engine.record import note
 from railiance.engine.release import apply_release, remove_release
 from railiance.engine.rollout import Rollout, wait_ready
-from railiance.engine.traffic import current_weight, set_weight, track_of, wait_quiet
+from railiance.engine.traffic import current_weight, set_weight, track_of, wait_quiet, wait_seen
 from railiance.engine.work import Work
 
 
@@ -45,6 +45,7 @@ def shift_users(work: Work, plan: Plan, index: int, lease: Lease) -> None:
     note(work, EventKind.MUTATING, phase="step", step=index, object="route", weight=weight)
     set_weight(work, weight, lease)
     note(work, EventKind.MUTATED, phase="step", step=index, object="route", weight=weight)
+    wait_seen(work, CANARY)
     progress.say(f"Weight {weight} %: {weight} of 100 requests go to the canary")
 
 

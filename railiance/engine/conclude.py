@@ -83,8 +83,18 @@ def stage1_into_ledger(work: Work) -> None:
 def lift_hold(work: Work, prepared: Prepared) -> None:
     """Record that a person lifted a hold by naming its candidate; the gate has let it through only so."""
     candidate = prepared.plan.candidate if prepared.plan else ""
-    if prepared.verb is Verb.PROMOTE and prepared.standing is not None and candidate in prepared.standing.holds:
-        note(work, EventKind.HOLD_LIFTED, actor=work.requester, candidate=candidate, reason="named on promotion")
+    if (
+        prepared.verb is Verb.PROMOTE
+        and prepared.standing is not None
+        and candidate in prepared.standing.holds
+    ):
+        note(
+            work,
+            EventKind.HOLD_LIFTED,
+            actor=work.requester,
+            candidate=candidate,
+            reason="named on promotion",
+        )
 
 
 def refused(work: Work, prepared: Prepared, mode: str = "apply") -> ResultDocument:

@@ -14,6 +14,7 @@ DEFAULT_HEADER = "X-Railiance-Track"
 CANARY, STABLE = "canary", "stable"
 _POLL = 0.5
 _QUIET_LIMIT = 20.0
+_SEEN_LIMIT = 10.0
 
 
 def track_of(work: Work, name: str) -> Track:
@@ -160,6 +161,24 @@ def wait_quiet(work: Work, track: str) -> bool:
     )
     clock.sleep(drain)
     return quiet
+
+
+def wait_seen(work: Work, track: str) -> bool:
+    """Wait until the gateway's counters show users reaching a track, so that a step is not judged by its delay.
+
+    Returns:
+        False when none was seen within 10 s: there may be no traffic, or the gateway is late; the judge will tell.
+    """
+    clock = work.hands.clock
+    deadline = clock.monotonic() + _SEEN_LIMIT
+    before = _requests(work, track)
+    while clock.monotonic() < deadline:
+        clock.sleep(_POLL)
+        now = _requests(work, track)
+        if now is not None and before is not None and now > before:
+            return True
+        before = now if before is None else before
+    return False
 
 
 def _requests(work: Work, track: str) -> float | None:
