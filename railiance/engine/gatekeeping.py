@@ -105,16 +105,29 @@ def claimed_request(
 ) -> tuple[Request | None, str | None]:
     """Return the request whose votes count for a plan, or an approval id that the ledger does not know.
 
-    Without an id that is the open request for exactly this plan, or the one that this very run has made: a run
-    that waited while its plan changed must be told so. Any other open request is somebody else's question.
+    Without an id that is the newest request for exactly this plan, or the one that this very run has made: a run
+    that waited while its plan changed, or past the deadline, must be told so. A no stays one until somebody
+    asks anew in so many words (`railiance request`). Any other open request is somebody else's question.
     """
     if approval_id is not None:
         request = standing.requests.get(approval_id)
         return (request, None) if request else (None, approval_id)
-    request = standing.open_request(verb, work.clock.now())
-    if request is None or plan is None:
+    if plan is None:
         return None, None
-    return (request if request.plan_digest == plan.digest or request.run_id == work.run_id else None), None
+    asked = [
+        r
+        for r in standing.requests.values()
+        if r.verb is verb and (r.plan_digest == plan.digest or r.run_id == work.run_id)
+    ]
+    return (asked[-1] if asked and _speaks(work, asked[-1]) else None), None
+
+
+def _speaks(work: Work, request: Request) -> bool:
+    """Tell whether a request that nobody named still has something to say to this run."""
+    state = request.state(work.clock.now())
+    return state in {"missing", "granted", "rejected"} or (
+        state == "expired" and request.run_id == work.run_id
+    )
 
 
 def stage1_result(work: Work) -> tuple[StageResult | None, str | None]:
