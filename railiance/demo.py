@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -156,6 +157,8 @@ def _stopped(screen: Screen) -> None:
 def main(pause: bool) -> None:
     """Watch an application go to production and back on a real cluster."""
     screen = Screen(pause=pause)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal is to leave no more behind than Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     try:
         good = demo(screen)
     except KeyboardInterrupt:
