@@ -14,7 +14,7 @@ from pathlib import Path
 from railiance.adapters import progress
 from railiance.domain.check import CheckResult, combine_checks
 from railiance.domain.errors import Conflict, RailianceError
-from railiance.domain.lifecycle import EventKind, Standing, Verb
+from railiance.domain.lifecycle import EventKind, Standing, Verb, left_by
 from railiance.domain.plan import Plan
 from railiance.domain.ports import Lease
 from railiance.domain.results import ResultDocument
@@ -242,8 +242,7 @@ def finish(work: Work, standing: Standing, returned: Returned, candidate: str, r
     if returned.verdict is not Verdict.PASS:
         return None
     run = standing.open_run
-    left = run.candidate if run is not None and run.verb is Verb.PROMOTE else None
-    left = left or (standing.serving.candidate if standing.serving else None)
+    left = left_by(standing)
     if left and left != candidate:
         note(work, EventKind.HOLD_SET, candidate=left, reason=f"rolled back: {reason}")
     note(

@@ -138,7 +138,11 @@ class KnownGood:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that changed, or is about to change, the target, and has not closed."""
+    """A run that changed, or is about to change, the target, and has not closed.
+
+    `leaves` is, for a rollback, the candidate that users are taken off: known from before it began, so that a
+    second call, which goes on with it, still puts that one on hold.
+    """
 
     id: str
     verb: Verb
@@ -149,6 +153,7 @@ class Run:
     phase: str = "planned"
     step: int = -1
     data: Mapping[str, Any] = field(default_factory=dict)
+    leaves: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +216,16 @@ def rollback_target(standing: Standing, helm_revision: int | None) -> KnownGood 
     if run is not None and run.verb is Verb.PROMOTE:
         return standing.serving
     return standing.previous_good()
+
+
+def left_by(standing: Standing) -> str | None:
+    """Return the candidate that a rollback takes users off: what is being promoted, else what serves."""
+    run = standing.open_run
+    if run is not None and run.verb is Verb.PROMOTE:
+        return run.candidate
+    if run is not None and run.verb is Verb.ROLLBACK:
+        return run.leaves
+    return standing.serving.candidate if standing.serving else None
 
 
 def moment(text: str) -> datetime:
@@ -304,6 +319,7 @@ def _planned(standing: Standing, event: Event) -> Standing:
         at=moment(event.at),
         actor=event.actor,
         data=data,
+        leaves=left_by(standing) if data["verb"] == Verb.ROLLBACK else None,
     )
     # An approval is for one carrying-out of its plan.
     used = {

@@ -333,3 +333,22 @@ def test_rollback_asked_while_a_promotion_runs(story: Story) -> None:
     assert story.rollback(run_id="the-rollback")["verdict"] == "PASS"
     assert (story.world.weight(), story.world.serving()) == (0, "v1")
     story.tells("rollback-during-promotion")
+
+
+def test_a_rollback_killed_and_asked_for_again(story: Story) -> None:
+    """A second call goes on with the same rollback, and still holds the candidate that the first one left."""
+    story.ready_to_promote()
+    story.world.never_ready.add(("stable", "v2"))
+    story.world.clock.after(20, lambda: story.world.ask_for_lock("the-rollback"))
+    with pytest.raises(Conflict):
+        story.promote()
+    story.world.journal.clear()
+    story.world.never_ready.add(("stable", "v1"))
+    with story.world.killed(10):
+        story.rollback(run_id="the-rollback")
+    story.say("the machine is back a minute later, and v1 gets ready")
+    story.world.never_ready.discard(("stable", "v1"))
+    assert story.rollback()["verdict"] == "PASS"
+    assert (story.world.weight(), story.world.serving()) == (0, "v1")
+    assert {story.world.names[c] for c in story.world.standing().holds} == {"v2"}
+    story.tells("rollback-killed-and-again")

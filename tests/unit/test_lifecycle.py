@@ -16,6 +16,7 @@ from railiance.domain.lifecycle import (
     Standing,
     Verb,
     derive,
+    left_by,
     moment,
     rollback_target,
     stamp,
@@ -301,6 +302,29 @@ def test_rollback_target(open_run: Any, revision: int | None, target: str | None
     entries = [good("c1", 1), good("c2", 2), *([open_run] if open_run else [])]
     found = rollback_target(derive(history(*entries)), revision)
     assert (found.candidate if found else None) == target
+
+
+@pytest.mark.parametrize(
+    ("events", "left"),
+    [
+        ([], "c2"),
+        ([planned("promote", candidate="c3")], "c3"),
+        ([planned("promote", candidate="c3"), planned("rollback", candidate="c2")], "c3"),
+        (
+            [
+                planned("promote", candidate="c3"),
+                planned("rollback", candidate="c2"),
+                planned("rollback", run="r2", candidate="c2"),
+            ],
+            "c3",
+        ),
+        ([planned("rollback", candidate="c1")], "c2"),
+        ([planned("deploy", candidate="c3")], "c2"),
+    ],
+)
+def test_what_a_rollback_leaves(events: list[Any], left: str) -> None:
+    """The candidate that will be on hold is what was being promoted, also when the rollback is called again."""
+    assert left_by(derive(history(good("c1", 1), good("c2", 2), *events))) == left
 
 
 def test_a_first_install_has_no_way_back() -> None:
