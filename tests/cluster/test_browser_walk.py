@@ -94,8 +94,11 @@ class Walk:
         return str(answer.json()["id"])
 
     def wait_for_state(self, state: str) -> None:
-        """Wait until the page of a run shows a state."""
-        self.page.locator(".state-badge", has_text=state).first.wait_for(timeout=STAGE_SECONDS * 1000)
+        """Wait until the page of a run shows a state; another end than the wanted one fails at once."""
+        ends = re.compile(f"^({state}|Completed|Failed|Crashed|Cancelled)$")
+        badge = self.page.locator(".state-badge").get_by_text(ends)
+        badge.first.wait_for(timeout=STAGE_SECONDS * 1000)
+        assert badge.first.inner_text() == state
 
 
 @pytest.fixture(scope="module")
