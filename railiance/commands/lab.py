@@ -50,7 +50,10 @@ def up(
 ) -> None:
     """Have a lab running; may be repeated at any time."""
     from railiance import lab as labs
+    from railiance.commands.output import if_interrupted
     from railiance.lab.progress import for_stderr
+
+    if_interrupted("The same command goes on where this one stopped; `railiance lab down` removes what is there.")
 
     found = labs.up(
         name,
