@@ -8,7 +8,6 @@ from urllib.parse import quote
 import requests
 
 _TIMEOUT = (3.0, 5.0)  # seconds to connect, and to answer
-_DOCKER_HUB = "registry-1.docker.io"
 _KINDS = (
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
     "application/vnd.docker.distribution.manifest.list.v2+json, "
@@ -23,7 +22,8 @@ def manifest_exists(repository: str, digest: str) -> bool | None:
     No credentials are sent: a registry that wants some cannot be asked from here.
 
     Args:
-        repository: Image without tag, such as `registry.example/team/app`; without host Docker Hub is meant.
+        repository: Image without tag, such as `registry.example/team/app`; a name without a host
+            means what the nodes are set to, which cannot be known from here.
         digest: `sha256:` and 64 hexadecimal digits.
 
     Returns:
@@ -31,6 +31,8 @@ def manifest_exists(repository: str, digest: str) -> bool | None:
         or answers neither yes nor no.
     """
     host, path = split_repository(repository)
+    if not host:
+        return None
     scheme = "http" if _is_plain(host) else "https"
     url = f"{scheme}://{host}/v2/{quote(path)}/manifests/{digest}"
     try:
@@ -45,11 +47,11 @@ def manifest_exists(repository: str, digest: str) -> bool | None:
 
 
 def split_repository(repository: str) -> tuple[str, str]:
-    """Return host (with port) and path of an image repository, as container engines read it."""
+    """Return host (with port; empty when the name has none) and path of an image repository."""
     first, slash, rest = repository.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         return first, rest
-    return _DOCKER_HUB, repository if slash else f"library/{repository}"
+    return "", repository
 
 
 def _is_registry(answer: requests.Response) -> bool:

@@ -22,7 +22,7 @@ def abort(directory: str, reason: str, output: Output) -> None:
     from railiance.domain.errors import Exit
     from railiance.domain.results import Status
     from railiance.engine import watch
-    from railiance.engine.documents import observe_document
+    from railiance.engine.observe_document import observe_document
     from railiance.recovery import abort as take_back
 
     work = open_app(directory)

@@ -30,7 +30,7 @@ def observe(directory: str, stage: str, live: bool, follow: bool, output: Output
     from railiance.commands.staged import open_app
     from railiance.domain.results import Status
     from railiance.engine import observation
-    from railiance.engine.documents import observe_document
+    from railiance.engine.observe_document import observe_document
 
     work = open_app(directory)
     if not live:

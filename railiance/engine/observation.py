@@ -10,7 +10,7 @@ from railiance.domain.lifecycle import Run, Verb
 from railiance.domain.results import ObserveResult, Status
 from railiance.domain.watch_record import WatchRecord
 from railiance.engine import watch
-from railiance.engine.documents import observe_document
+from railiance.engine.observe_document import observe_document
 from railiance.engine.rollout import TrackState
 from railiance.engine.traffic import CANARY, STABLE, current_weight, track_state
 from railiance.engine.work import Work

@@ -84,13 +84,20 @@ def test_nobody_there_is_no_answer() -> None:
         ("registry.example/team/app", ("registry.example", "team/app")),
         ("127.0.0.1:5000/app", ("127.0.0.1:5000", "app")),
         ("localhost/app", ("localhost", "app")),
-        ("team/app", ("registry-1.docker.io", "team/app")),
-        ("app", ("registry-1.docker.io", "library/app")),
+        ("team/app", ("", "team/app")),
+        ("app", ("", "app")),
     ],
 )
-def test_a_repository_without_a_host_is_on_docker_hub(repository: str, expected: tuple[str, str]) -> None:
-    """Names are read as container engines read them."""
+def test_a_repository_is_read_as_container_engines_read_it(
+    repository: str, expected: tuple[str, str]
+) -> None:
+    """A first part with a dot, a colon, or `localhost` is a host; any other name has none."""
     assert split_repository(repository) == expected
+
+
+def test_a_name_without_a_host_cannot_be_asked() -> None:
+    """Which registry the nodes mean by it is their setting, so nobody here can say yes or no."""
+    assert manifest_exists("team/app", DIGEST) is None
 
 
 def test_only_loopback_and_lab_names_are_asked_without_tls() -> None:
