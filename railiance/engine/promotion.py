@@ -10,6 +10,7 @@ from railiance.domain.check import CheckResult, combine_checks
 from railiance.domain.counters import CounterState, difference
 from railiance.domain.errors import Unavailable
 from railiance.domain.hard_gates import judge_pods
+from railiance.domain.judge import STALE_AFTER
 from railiance.domain.lifecycle import EventKind, KnownGood
 from railiance.domain.plan import Plan
 from railiance.domain.ports import Lease
@@ -70,7 +71,10 @@ def give_back(work: Work, plan: Plan, lease: Lease) -> None:
 
 
 def bake(work: Work, lease: Lease) -> Baked:
-    """Watch the promoted candidate: hard gates and error budget all the time, declared checks at the end."""
+    """Watch the promoted candidate: hard gates and error budget all the time, declared checks at the end.
+
+    While the gateway's counters cannot be read, the bake does not end; after `analysis.hold_for` it is UNKNOWN.
+    """
     duration = work.contract.bake.duration.total_seconds()
     interval = work.contract.analysis.interval.total_seconds()
     note(work, EventKind.VERIFIED, phase="baking", object="route")
@@ -84,9 +88,13 @@ def bake(work: Work, lease: Lease) -> Baked:
         state, totals = _counted(work, state, totals)
         if reason := over_budget(totals, work.contract.analysis.success_ratio_min):
             return Baked(Verdict.FAIL, reason, int(totals[0]), int(totals[1]), ())
-        if work.clock.monotonic() >= end:
+        left = end - work.clock.monotonic()
+        if left <= 0 and not _blind(work, state):
             break
-        work.clock.sleep(min(interval, max(0.0, end - work.clock.monotonic())))
+        if left <= -work.contract.analysis.hold_for.total_seconds():
+            reason = "the gateway's counters cannot be read, so nobody can tell how users fare"
+            return Baked(Verdict.UNKNOWN, reason, int(totals[0]), int(totals[1]), ())
+        work.clock.sleep(min(interval, left) if left > 0 else interval)
     checks = run_checks(work, "stage3", (*BUILTINS["stage3"], *work.contract.bake.checks))
     required = [c for c in checks if c.required]
     verdict = combine_checks(checks) if required else Verdict.PASS
@@ -143,6 +151,14 @@ def _move(work: Work, weight: int, lease: Lease, *, phase: str) -> None:
     set_weight(work, weight, lease)
     note(work, EventKind.MUTATED, phase=phase, object="route", weight=weight)
     progress.say(f"Weight {weight} %: all users are on {'canary' if weight else 'stable'}")
+
+
+def _blind(work: Work, state: CounterState) -> bool:
+    """Tell whether the last reading of the counters is missing, partial, or older than three should be."""
+    if not routed(work):
+        return False
+    patience = STALE_AFTER * work.contract.analysis.interval
+    return state.at is None or not state.complete or work.clock.now() - state.at > patience
 
 
 def _broken(work: Work) -> str | None:
