@@ -14,7 +14,7 @@ from pathlib import Path
 from railiance.adapters import progress
 from railiance.domain.check import CheckResult, combine_checks
 from railiance.domain.errors import Conflict, RailianceError
-from railiance.domain.lifecycle import EventKind, Standing, Verb, left_by
+from railiance.domain.lifecycle import EventKind, Run, Standing, Verb, left_by
 from railiance.domain.plan import Plan
 from railiance.domain.ports import Lease
 from railiance.domain.results import ResultDocument
@@ -88,19 +88,13 @@ def abort(work: Work, reason: str) -> Returned:
     Raises:
         Conflict: A promotion is open, which only a rollback can undo (PROMOTION_OPEN).
     """
-    standing = work.standing()
-    run = standing.open_run
+    run = _canary_run(work)
     stage = work.stage("stage2")
     present = work.hands.releases.state(stage.release, stage.namespace) is not None
     if run is None and not present:
         return Returned(False, Verdict.PASS, "no canary is there, nothing to abort")
-    if run is not None and run.verb is not Verb.DEPLOY:
-        raise Conflict(
-            "PROMOTION_OPEN",
-            f"run {run.id} is a {run.verb}, not a canary",
-            "go back with `railiance rollback DIR`",
-        )
     with taken(work, asking=True) as lease:
+        run = _canary_run(work)  # another may have begun before the lock was ours
         traffic_back(work, lease)
         if routed(work):
             wait_quiet(work, CANARY)
@@ -113,6 +107,18 @@ def abort(work: Work, reason: str) -> Returned:
         f"helm_release {stage.release} is removed; all users are on stable",
         run.candidate if run else None,
     )
+
+
+def _canary_run(work: Work) -> Run | None:
+    """Return the open run if it is a canary's, None without one; anything else is not abort's to undo."""
+    run = work.standing().open_run
+    if run is not None and run.verb is not Verb.DEPLOY:
+        raise Conflict(
+            "PROMOTION_OPEN",
+            f"run {run.id} is a {run.verb}, not a canary",
+            "go back with `railiance rollback DIR`",
+        )
+    return run
 
 
 def traffic_back(work: Work, lease: Lease) -> None:

@@ -39,7 +39,7 @@ CONTRACT = """
 schema_version = "railiance.app.v1"
 app = {{ id = "web", name = "Web", repo = "o/web", owner = "o", criticality = "{criticality}", description = "d" }}
 source = {{ revision = "v1", artifact = "image", image = "registry.example/web" }}
-rollback = {{ strategy = "known-good", verification = "look at it" }}
+rollback = {{ strategy = "known-good", verification = "look at it"{rollback} }}
 traffic = {{ {traffic} }}
 analysis = {{ {analysis} }}
 bake = {{ duration = "{bake}" }}
@@ -150,6 +150,7 @@ class World:
         traffic: The contract's `[traffic]`, inside of the braces.
         analysis: The contract's `[analysis]`, inside of the braces.
         bake: How long the bake lasts.
+        rollback: More of the contract's `[rollback]`, with a comma before it.
         top: More of the contract.
 
     Attributes:
@@ -171,6 +172,7 @@ class World:
         traffic: str = WEIGHTED,
         analysis: str = ANALYSIS,
         bake: str = "30s",
+        rollback: str = "",
         top: str = "",
     ) -> None:
         self.folder = folder
@@ -191,7 +193,12 @@ class World:
         self.gateway.on_read = self._send_requests
         self.releases = FakeReleases(self.cluster, render, self.journal)
         text = CONTRACT.format(
-            criticality=criticality, traffic=traffic, analysis=analysis, bake=bake, top=top
+            criticality=criticality,
+            traffic=traffic,
+            analysis=analysis,
+            bake=bake,
+            rollback=rollback,
+            top=top,
         )
         self.contract = load_contract(text, env={})
         self.hands = Hands(
