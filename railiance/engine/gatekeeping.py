@@ -12,6 +12,7 @@ from railiance.domain.errors import RailianceError
 from railiance.domain.gate import LocalFacts, TargetFacts, local_denials, target_denials
 from railiance.domain.lifecycle import Request, StageResult, Standing, Verb
 from railiance.domain.plan import Plan
+from railiance.domain.supported import unsupported
 from railiance.domain.verdict import Verdict
 from railiance.engine.planning import Planned, reference_problems
 from railiance.engine.work import Work
@@ -21,7 +22,7 @@ STAGE_OF = {Verb.DEPLOY: "stage2", Verb.PROMOTE: "stage3", Verb.ROLLBACK: "stage
 
 def local_gate(work: Work, verb: Verb) -> list[Denial]:
     """Return every reason why not that needs no cluster."""
-    return local_denials(_local_facts(work, verb), work.clock.now())
+    return [*local_denials(_local_facts(work, verb), work.clock.now()), *unsupported(work.contract, verb)]
 
 
 def target_gate(

@@ -130,8 +130,15 @@ def _preflight(work: Work, verb: Verb, planned: Planned, standing: Standing) -> 
         problems += gateway_problems(work)
     plan = planned.plan
     if plan is not None:
-        plan = replace(plan, warnings=(*plan.warnings, *unsure_images, *unsure_dependencies))
+        plan = replace(
+            plan, warnings=(*plan.warnings, *unsure_images, *unsure_dependencies, *_unheeded(work))
+        )
     return Planned(plan, tuple(problems))
+
+
+def _unheeded(work: Work) -> list[str]:
+    """Return what the contract declares and only warns of: a low app's calendar."""
+    return ["freeze rules are not evaluated by this version"] if work.contract.freeze.rules else []
 
 
 def _recorded_stable(planned: Planned, standing: Standing) -> list[Denial]:
