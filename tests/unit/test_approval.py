@@ -39,7 +39,9 @@ def with_votes(*votes: Vote, needed: int = 1) -> Request:
     return replace(REQUEST, votes=votes, needed=needed)
 
 
-def codes(need: ApprovalNeed, request: Request | None, outside: str | None = None, plan: str = PLAN) -> list[str]:
+def codes(
+    need: ApprovalNeed, request: Request | None, outside: str | None = None, plan: str = PLAN
+) -> list[str]:
     """Return the codes of the denials."""
     return [denial.code for denial in need.denials(request, outside, plan, NOW)]
 

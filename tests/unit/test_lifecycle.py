@@ -24,7 +24,6 @@ from railiance.domain.lifecycle import (
 from railiance.domain.ports import Event
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
-OPENING = (EventKind.PLANNED,)
 K = EventKind
 
 
@@ -57,7 +56,9 @@ def voted(request: str, by: str, decision: str = "approve", plan: str = "p1") ->
     return (K.VOTED, {"request": request, "decision": decision, "plan_digest": plan, "_actor": by})
 
 
-def planned(verb: str, run: str = "r1", plan: str = "p1", candidate: str = "c1", base: str | None = None) -> Any:
+def planned(
+    verb: str, run: str = "r1", plan: str = "p1", candidate: str = "c1", base: str | None = None
+) -> Any:
     """Return the beginning of a run."""
     data = {"verb": verb, "candidate": candidate, "plan_digest": plan, "baseline": {"candidate": base}}
     return (K.PLANNED, {**data, "_run": run})
@@ -364,7 +365,9 @@ def test_a_standing_follows_from_the_events_alone(candidates: Iterable[str], cut
 @settings(deadline=None)
 @given(
     st.datetimes(
-        min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)  # noqa: DTZ001
+        min_value=datetime(2000, 1, 1),  # noqa: DTZ001
+        max_value=datetime(2100, 1, 1),  # noqa: DTZ001
+        timezones=st.just(UTC),
     )
 )
 def test_moments_survive_their_text(at: datetime) -> None:

@@ -196,9 +196,15 @@ def test_a_diff_shows_no_secret_value(part: str, value: str) -> None:
     """Keys of a Secret show in a diff, values never, whether they come, change or go."""
 
     def secret(content: str) -> str:
-        return docs({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, part: {"token": content}})
+        return docs(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, part: {"token": content}}
+        )
 
-    for before, after in (("", secret(value)), (secret(value), ""), (secret(value), secret(value[::-1] + "x"))):
+    for before, after in (
+        ("", secret(value)),
+        (secret(value), ""),
+        (secret(value), secret(value[::-1] + "x")),
+    ):
         shown = diff_between(before, after, "web")
         assert value not in shown
         assert value[::-1] not in shown
@@ -239,7 +245,10 @@ def test_unstable_renderings() -> None:
 
 def test_images_of_all_kinds_of_workloads() -> None:
     """Images are found in Deployments, CronJobs and Pods, init containers first, each once."""
-    pod = {"initContainers": [{"image": "i"}], "containers": [{"image": "a"}, {"image": "a"}, {"name": "none"}]}
+    pod = {
+        "initContainers": [{"image": "i"}],
+        "containers": [{"image": "a"}, {"image": "a"}, {"name": "none"}],
+    }
     deployment = {"kind": "Deployment", "metadata": {"name": "1"}, "spec": {"template": {"spec": pod}}}
     cron = {
         "kind": "CronJob",

@@ -121,7 +121,11 @@ def test_a_request_as_it_is_read(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(PLANS))
 def test_no_page_shows_a_secret(name: str) -> None:
     """Neither the terminal nor the form shows a secret's old or new value."""
-    for page in (plan_text(PLANS[name]), plan_markdown(PLANS[name]), request_markdown(PLANS[name], ASKED, NOW)):
+    for page in (
+        plan_text(PLANS[name]),
+        plan_markdown(PLANS[name]),
+        request_markdown(PLANS[name], ASKED, NOW),
+    ):
         assert SECRET not in page
         assert SECRET[::-1] not in page
 

@@ -51,7 +51,9 @@ def test_a_workload_is_whole(kind: str, changed: dict[str, Any], whole: bool) ->
 
 def test_no_status_is_not_whole() -> None:
     """An object that no controller has looked at yet is not ready."""
-    assert not workload_state({"kind": "Deployment", "metadata": {"name": "w", "generation": 1}, "spec": {}}).whole
+    assert not workload_state(
+        {"kind": "Deployment", "metadata": {"name": "w", "generation": 1}, "spec": {}}
+    ).whole
 
 
 def test_scaled_to_nothing_is_not_whole() -> None:

@@ -12,10 +12,14 @@ from railiance.domain.candidate import Candidate, Image
 from railiance.domain.values import NO_STABLE, merge, nested, overlay_for
 
 DIGEST = "sha256:" + "a" * 64
-CANDIDATE = Candidate("web", "v1", "c" * 40, False, False, (Image("r/web", DIGEST),), None, (), "sha256:1", None)
+CANDIDATE = Candidate(
+    "web", "v1", "c" * 40, False, False, (Image("r/web", DIGEST),), None, (), "sha256:1", None
+)
 
 
-def overlay(candidate: Candidate = CANDIDATE, values_key: str = "image", previous: str = "3") -> dict[str, object]:
+def overlay(
+    candidate: Candidate = CANDIDATE, values_key: str = "image", previous: str = "3"
+) -> dict[str, object]:
     """Return the overlay of the canary track."""
     return overlay_for(
         "canary",

@@ -212,7 +212,7 @@ def test_stable_that_is_known_good_already(world: World, lock: HeldLock) -> None
 @pytest.mark.parametrize("setting", ["automatic = false", "reversible = false"])
 def test_a_contract_may_forbid_going_back_by_itself(tmp_path: Path, lock: HeldLock, setting: str) -> None:
     """Where going back needs a person, a failed promotion stops and asks."""
-    world = World(tmp_path, rollback=f', {setting}')
+    world = World(tmp_path, rollback=f", {setting}")
     world.serve("v1")
     returned = recovery.undo_promotion(world.work(), lock, "why")
     assert (returned.done, returned.verdict, world.journal) == (False, Verdict.FAIL, [])

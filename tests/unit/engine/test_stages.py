@@ -308,7 +308,9 @@ def test_what_a_form_brings(world: World) -> None:
     assert approving.take_answer(work, request, None) == "no usable answer"
     wrong = {**good, "plan_digest_first_12": "0" * 12}
     assert "not the one" in approving.take_answer(work, request, wrong)
-    assert approving.take_answer(work, request, approving.bell(request, "ok")) == "a vote stands in the ledger"
+    assert (
+        approving.take_answer(work, request, approving.bell(request, "ok")) == "a vote stands in the ledger"
+    )
     after = world.standing().requests[request.id]
     assert (after.answers, after.votes) == (3, ())
     assert approving.take_answer(work, request, good) == "vote"

@@ -217,7 +217,9 @@ def test_the_pause_itself_is_not_judged(shown: Shown) -> None:
     assert watch_step(shown.work, shown.plan, record, shown.lock).end is StepEnd.CLOSED
 
 
-@pytest.mark.parametrize("why", ["no prior run", "another prior run", "another candidate", "concluded", "other steps"])
+@pytest.mark.parametrize(
+    "why", ["no prior run", "another prior run", "another candidate", "concluded", "other steps"]
+)
 def test_evidence_of_something_else_is_not_used(shown: Shown, why: str) -> None:
     """Only an open run's evidence of this very candidate goes on; else it begins anew."""
     shown.watch(until=shown.started + 10)
