@@ -327,9 +327,7 @@ def _supported(version: str, binary: Path) -> str:
     major, minor = _parsed(version)
     if major == 4 or (major == 3 and (major, minor) >= OLDEST_HELM_3):
         return version
-    raise Denied(
-        "DENY_HELM_VERSION", f"{binary} is Helm {version}; 3.18 or newer, or 4, is needed.", _HELP
-    )
+    raise Denied("DENY_HELM_VERSION", f"{binary} is Helm {version}; 3.18 or newer, or 4, is needed.", _HELP)
 
 
 def _states(text: str, helm_release: str, namespace: str) -> list[ReleaseState]:
@@ -359,13 +357,9 @@ def _value_flags(values: Sequence[Path], overlay: Mapping[str, Any]) -> Iterator
     """Yield the flags for the values files and the overlay, which others on this machine shall not read."""
     for path in values:
         if not path.is_file():
-            raise Denied(
-                "DENY_VALUES_MISSING", f"There is no values file {path}.", "Name one that exists."
-            )
+            raise Denied("DENY_VALUES_MISSING", f"There is no values file {path}.", "Name one that exists.")
         if "," in str(path):
-            raise Denied(
-                "DENY_VALUES_MISSING", f"Helm cannot read {path}: a comma parts two files for it."
-            )
+            raise Denied("DENY_VALUES_MISSING", f"Helm cannot read {path}: a comma parts two files for it.")
     flags = [flag for path in values for flag in ("-f", str(path))]
     # mkstemp makes it mode 0600; the command line would be readable by everybody.
     handle, name = tempfile.mkstemp(prefix="railiance-values-", suffix=".yaml")
