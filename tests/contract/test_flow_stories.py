@@ -25,6 +25,7 @@ import flows.stage2_canary
 import flows.stage3_promote
 import tasks.gate
 from railiance import recovery
+from railiance.adapters.prefect_api import PrefectApi
 from railiance.domain.errors import Conflict, Unavailable
 from railiance.domain.lifecycle import Verb
 from railiance.domain.plan import short
@@ -352,3 +353,44 @@ def test_a_rollback_killed_and_asked_for_again(story: Story) -> None:
     assert (story.world.weight(), story.world.serving()) == (0, "v1")
     assert {story.world.names[c] for c in story.world.standing().holds} == {"v2"}
     story.tells("rollback-killed-and-again")
+
+
+# ----- under Prefect
+
+
+def effects(lines: list[str]) -> list[str]:
+    """Return what was done to Helm and to the users, without the ledger and the story's own words."""
+    return [line for line in lines if line.startswith(("helm", "users"))]
+
+
+@pytest.mark.prefect
+def test_each_flow_runs_under_prefect(
+    prefect_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The flows as Prefect runs them have the effects of the stories, and leave their pages with it."""
+    world = World(tmp_path)
+    world.serve("v1")
+    world.version("v2")
+    monkeypatch.setattr(
+        tasks.gate, "open_work", lambda _, *, run_id, requester, **__: world.work(run_id, requester)
+    )
+
+    def played(name: str, flow: Any, **parameters: Any) -> dict[str, Any]:
+        world.journal.clear()
+        document: dict[str, Any] = flow(directory="web", requester="dana", **parameters)
+        assert effects(world.journal) == effects((GOLDEN / f"{name}.txt").read_text().splitlines())
+        return document
+
+    deployed = played("deploy-pass", flows.stage2_canary.canary)
+    assert deployed["verdict"] == "PASS"
+    asking = world.work()
+    plan = prepare(asking, Verb.PROMOTE).plan
+    assert plan is not None
+    request = approving.open_request(asking, plan, asking.standing())
+    approving.vote(asking, request, "approve", "looked at it", by="omar")
+    promoted = played("promote-pass", flows.stage3_promote.promote, approval_id=request.id)
+    assert (promoted["verdict"], promoted["approval"]["approved_by"]) == ("PASS", ["omar"])
+    assert played("rollback", flows.rollback.rollback)["status"] == "rolled-back"
+    pages = PrefectApi(prefect_server).post("/artifacts/filter", {"limit": 50})
+    assert {"web-plan", "web-stage2-result", "web-stage3-result"} <= {page["key"] for page in pages}
+    assert len({deployed["run"]["id"], promoted["run"]["id"]}) == 2
