@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from railiance.adapters.workspace import state_dir
 from railiance.domain.denial import Denial
 from railiance.domain.errors import Unavailable
 from railiance.domain.lifecycle import KnownGood, Request, Standing, Verb, rollback_target
-from railiance.domain.plan import Plan
+from railiance.domain.plan import Plan, short
 from railiance.engine.gatekeeping import STAGE_OF, claimed_request, local_gate, target_gate
 from railiance.engine.known_good import Kept
 from railiance.engine.planning import Planned, plan_canary, plan_promotion, plan_rollback, traffic_mode
@@ -96,7 +95,7 @@ def _with_target(
             return Prepared(verb, None, (denial,), standing)
         assert good is not None  # noqa: S101 - _rollback_denial speaks whenever there is none
         planned, kept = plan_rollback(
-            work, standing, good, Path(tempfile.mkdtemp(prefix="railiance-known-good-"))
+            work, standing, good, state_dir(work.app_dir, "known-good", short(good.object))
         )
     else:
         planned = plan_canary(work, standing) if verb is Verb.DEPLOY else plan_promotion(work, standing)
