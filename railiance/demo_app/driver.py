@@ -121,7 +121,7 @@ def visiting(url: str, host: str, *, rps: float = RPS, seconds: float = _LONGEST
     """Have users ask for a host while the block runs; the visit's tally is complete after it.
 
     Args:
-        url: Address of the gateway, on loopback.
+        url: Address of the gateway, on this machine.
         host: Host that they ask for.
         rps: Requests a second.
         seconds: How long at most, whatever the block does.
