@@ -10,6 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long one example takes says how busy the machine is, nothing about the rule under test.
+settings.register_profile("railiance", deadline=None)
+settings.load_profile("railiance")
 
 UNIT = Path(__file__).parent / "unit"
 CHECKOUT = Path(__file__).parents[1]
