@@ -20,7 +20,7 @@ ANSWER = {
     "signed_approval": "-",
 }
 OTHER_PLAN = {**ANSWER, "plan_digest_first_12": "ffffffffffff"}
-PATIENCE = 120
+PATIENCE = 200  # seconds; the worker starts a process for each answer
 
 
 def wait_in_this_process(journal: Path, **parameters: Any) -> str:
