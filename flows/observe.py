@@ -7,10 +7,11 @@ from typing import Any
 from prefect import flow
 
 from tasks.gate import open_app
+from tasks.names import run_name
 from tasks.observe import read_stage2
 
 
-@flow(name="observe", flow_run_name="observe-{directory}")
+@flow(name="observe", flow_run_name=run_name("observe"))
 def observe(directory: str, cluster: str = "default") -> dict[str, Any]:
     """Take one reading of Stage 2: rollout, pods, weights, evidence and verdict.
 

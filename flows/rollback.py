@@ -11,10 +11,11 @@ from railiance.domain.verdict import Verdict
 from railiance.engine.lock import taken
 from tasks.evidence import begin, conclude_rollback, refused
 from tasks.gate import open_app, with_people
+from tasks.names import run_name
 from tasks.release import restore_stable, undo_first_install, users_to_safety
 
 
-@flow(name="rollback", flow_run_name="rollback-{directory}")
+@flow(name="rollback", flow_run_name=run_name("rollback"))
 def rollback(
     directory: str,
     run_id: str | None = None,

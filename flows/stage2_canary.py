@@ -18,12 +18,13 @@ from railiance.engine.work import Work
 from railiance.recovery import traffic_returned_on_error
 from tasks.evidence import begin, conclude_deploy, refused
 from tasks.gate import ask_gate_again, nothing_to_visit, open_app, with_people
+from tasks.names import run_name
 from tasks.observe import look, open_record, probe_canary, watch_step
 from tasks.release import install_canary, leave
 from tasks.traffic import return_users, shift_users
 
 
-@flow(name="canary", flow_run_name="canary-{directory}")
+@flow(name="canary", flow_run_name=run_name("canary"))
 def canary(
     directory: str,
     run_id: str | None = None,

@@ -16,11 +16,12 @@ from railiance.engine.phases import Phases
 from railiance.engine.work import Work
 from tasks.evidence import begin, conclude_promotion, go_back, refused
 from tasks.gate import ask_gate_again, open_app, with_people
+from tasks.names import run_name
 from tasks.observe import bake
 from tasks.release import carry_users, change_stable, give_back, keep_known_good
 
 
-@flow(name="promote", flow_run_name="promote-{directory}")
+@flow(name="promote", flow_run_name=run_name("promote"))
 def promote(
     directory: str,
     run_id: str | None = None,

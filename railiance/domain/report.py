@@ -83,7 +83,7 @@ def denial_lines(denials: Iterable[Denial]) -> list[str]:
 def request_markdown(plan: Plan, asked: Asked, now: datetime) -> str:
     """Return what an approver reads above the form, in the order in which it should be weighed."""
     images = (
-        ", ".join(f"`{image}`" for image in images_of(plan.release("stable").manifest))
+        ", ".join(f"`{_short_image(image)}`" for image in images_of(plan.release("stable").manifest))
         if _has_stable(plan)
         else "-"
     )
@@ -96,6 +96,8 @@ def request_markdown(plan: Plan, asked: Asked, now: datetime) -> str:
     return "\n".join(
         (
             f"## {asked.app}: {_VERB[plan.verb]} `{asked.source_revision or short(plan.candidate)}`",
+            "",
+            f"Plan `{plan.short}`: type this to answer, once you have read what follows.",
             "",
             "| what | |",
             "|---|---|",
@@ -125,10 +127,7 @@ def request_markdown(plan: Plan, asked: Asked, now: datetime) -> str:
             *[line for release in plan.releases for line in _diff_lines(release.diff)],
             "```",
             "",
-            (
-                f"Type `{plan.short}` as the plan digest, or answer with "
-                f"`railiance approve {asked.request} -m 'why this is safe'`."
-            ),
+            (f"Or answer on the command line: `railiance approve {asked.request} -m 'why this is safe'`."),
         )
     )
 
@@ -137,6 +136,12 @@ def conclusion_markdown(title: str, verdict: str, reason: str, rows: Iterable[tu
     """Return the end of a run as a page for the Prefect UI."""
     table = [f"| {name} | {value} |" for name, value in rows]
     return "\n".join((f"## {title}: {verdict}", "", reason, "", "| | |", "|---|---|", *table))
+
+
+def _short_image(image: str) -> str:
+    """Return an image by its last name and the first digits of its digest, as narrow as a form can show."""
+    name, _, digest = image.partition("@")
+    return name.rpartition("/")[2] + (f"@{short(digest)}" if digest else "")
 
 
 def _going_back(plan: Plan, verification: str) -> str:

@@ -99,7 +99,7 @@ def watch_step(
         if closed:
             ended = step_ended(record, Verdict.PASS, record.reason, now)
             if last:
-                ended = concluded(ended, Verdict.PASS, record.reason, now)
+                ended = concluded(ended, Verdict.PASS, _pass_reason(config, record), now)
             return Watched(StepEnd.CLOSED, _keep(work, ended), watcher.checks)
         if end := _over(work, record, step, started, until, lease):
             if end is StepEnd.YIELDED:
@@ -108,6 +108,13 @@ def watch_step(
                 record = _keep(work, replace(record, weight=0))
             return Watched(end, record, watcher.checks)
         _rest(work, config.interval, lease)
+
+
+def _pass_reason(config: JudgeConfig, record: WatchRecord) -> str:
+    """Return the deciding sentence of a PASS; the rule `samples` passes without the judge's word, and says so."""
+    if config.pass_rule == "evidence" or record.assessment.get("code") == "pass":  # noqa: S105 - no password
+        return record.reason
+    return f"every step closed, by the rule `samples`, which bounds no error; the judge: {record.reason}"
 
 
 def _over(

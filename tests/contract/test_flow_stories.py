@@ -6,7 +6,7 @@ which reads a folder and connects, `access_text`, which looks for a saved block,
 person, and `publish`, which is Prefect's UI.
 `test_each_flow_runs_under_prefect` then runs each flow once for real, with `open_work` as its only seam.
 
-A golden story is a plain text file below tests/golden/stories. RAILIANCE_UPDATE_GOLDEN=1 writes it anew: read
+A golden story is a plain text file below tests/golden/stories. RAILIANCE_GOLDEN=write writes it anew: read
 the difference before you keep it.
 """
 
@@ -86,7 +86,7 @@ class Story:
         """Compare the journal with the golden story, and require that users were served all along."""
         text = "\n".join(self.world.journal) + "\n"
         path = GOLDEN / f"{name}.txt"
-        if os.environ.get("RAILIANCE_UPDATE_GOLDEN"):
+        if os.environ.get("RAILIANCE_GOLDEN") == "write":
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         assert text == path.read_text()

@@ -98,9 +98,9 @@ ASKED = Asked(
 
 
 def golden(name: str, text: str) -> None:
-    """Compare with a golden file; RAILIANCE_UPDATE_GOLDEN=1 writes it anew."""
+    """Compare with a golden file; RAILIANCE_GOLDEN=write writes it anew."""
     path = GOLDEN / name
-    if os.environ.get("RAILIANCE_UPDATE_GOLDEN"):
+    if os.environ.get("RAILIANCE_GOLDEN") == "write":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n")
     assert text + "\n" == path.read_text()
