@@ -212,11 +212,11 @@ def test_bad_canary_loses_its_traffic(played: Story) -> None:
 
 
 def test_bad_canary_is_returned_within_seconds(played: Story) -> None:
-    """From the first bad answer to the last pass at most 15 s; the steps of this story alone last 12 s."""
+    """From the first bad answer to the last pass at most 30 s: a blip of 10 s is waited out, on a busy machine."""
     tally = played["bad deploy"].tally
     assert tally.faulty_from is not None
     assert tally.faulty_to is not None
-    assert tally.faulty_to - tally.faulty_from < 15
+    assert tally.faulty_to - tally.faulty_from < 30
 
 
 def test_rollback_brings_the_previous_version(played: Story) -> None:
