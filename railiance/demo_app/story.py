@@ -192,6 +192,9 @@ class Story:
                 self.screen.say(f"Users send {RPS} requests a second through the gateway from now on.")
                 chapter.visit = visit
                 yield chapter
+        except BaseException:  # also Ctrl-C: a chapter that was not told to its end is not as told
+            chapter.as_told = False
+            raise
         finally:
             self._close(chapter)
 
