@@ -53,7 +53,9 @@ def up(
     from railiance.commands.output import if_interrupted
     from railiance.lab.progress import for_stderr
 
-    if_interrupted("The same command goes on where this one stopped; `railiance lab down` removes what is there.")
+    if_interrupted(
+        "The same command goes on where this one stopped; `railiance lab down` removes what is there."
+    )
 
     found = labs.up(
         name,
