@@ -120,7 +120,7 @@ def _installed(folder: Path, lab: LabStatus, kubeconfig: Path, namespace: str, p
     )
     contract = folder / "railiance" / "app.toml"
     # The demo's health path stays well whatever its other answers are.
-    text = contract.read_text().replace("[analysis]", '[analysis]\nsynthetic_path = "/"')
+    text = contract.read_text()
     contract.write_text(text + CHECKS.replace("@app@", app).replace("@namespace@", namespace))
     work = open_work(folder, cluster=f"kubeconfig:{kubeconfig}")
     hands = work.hands
