@@ -60,7 +60,7 @@ bench: lab  ## The measurements
 	else echo "There are no measurements yet."; exit 1; fi
 
 golden: $(STAMP)  ## Write the golden files anew; read the diff
-	@RAILIANCE_GOLDEN=write $(BIN)/pytest -q tests/unit tests/contract -k "golden or drift or rendered or goldens" || true
+	@RAILIANCE_GOLDEN=write $(BIN)/pytest -q tests/unit tests/contract -k "golden or drift or rendered or goldens"
 
 docs: $(STAMP)  ## Write the generated reference pages anew
 	@RAILIANCE_GOLDEN=write $(BIN)/pytest -q tests/unit/schema/test_json_schema.py tests/contract/test_cli.py tests/contract/test_docs.py \

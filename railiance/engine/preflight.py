@@ -67,6 +67,9 @@ def gateway_problems(work: Work) -> list[Denial]:
     """Return a denial when users would be shown a canary that nobody can judge: no gateway counters."""
     if traffic_mode(work) != "weighted":
         return []
+    if str(work.contract.analysis.source) == "prometheus" and work.hands.metrics is None:
+        why = 'analysis.source = "prometheus", and no Prometheus is configured'
+        return [Denial("DENY_NO_EVIDENCE_SOURCE", why, "set RAILIANCE_PROMETHEUS_URL")]
     try:
         complete = work.hands.gateway.read(backends(work)).complete
         why = "not every ready gateway pod gives its request counters"
